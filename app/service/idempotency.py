@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 from app.errors import KeyReused
 from app.service.commands import AdaptCommand
@@ -109,8 +110,8 @@ class Turn:
 
     def disconnected(self) -> bool:
         """Whether all callers have disconnected. Work that was begun may ask after the turn has ended."""
-        turns = {self, *(turn for name in self._names for turn in self._lines.get(name, ()))}
-        return all(turn._caller is not None and turn._caller.disconnected() for turn in turns)
+        others = chain.from_iterable(self._lines.get(name, ()) for name in self._names)
+        return all(turn._caller is not None and turn._caller.disconnected() for turn in chain([self], others))
 
     def _leave(self) -> None:
         """Leave all lines, and wake those that are first now."""

@@ -15,16 +15,15 @@ ANY: Types = frozenset()
 
 def check_types(form: type, values: Mapping[str, Any]) -> None:
     """Raise TypeError, which names the field, for a value of another type. A boolean is no number."""
-    for name, (types, elements) in _field_types(form).items():
-        if name in values and not _is_right(values[name], types, elements):
-            raise TypeError(f"{name} is {shown(values[name])}")
+    expected = _field_types(form)
+    for name, value in values.items():
+        types, elements = expected.get(name, (ANY, ANY))
+        if (types and type(value) not in types) or (elements and value and not _have(value, elements)):
+            raise TypeError(f"{name} is {shown(value)}")
 
 
-def _is_right(value: Any, types: Types, elements: Types) -> bool:
-    if types and type(value) not in types:
-        return False
-    if not elements or not value:
-        return True
+def _have(value: Any, elements: Types) -> bool:
+    """Whether the elements of a list, or the values of a mapping, are of these types."""
     return elements.issuperset(map(type, value.values() if isinstance(value, dict) else value))
 
 

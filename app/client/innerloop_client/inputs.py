@@ -41,13 +41,14 @@ async def read_inputs(models: Models, model: str, values: Any, place: str) -> An
     The server is asked about the model where that matters: for rows with names, and texts that may name image files.
     """
     _check_model(model)
-    rows = await _rows_in_order(models, model, values, place)
+    is_plain = are_plain(values)
+    rows = values if is_plain else await _rows_in_order(models, model, values, place)
     if isinstance(rows, Array):
         return rows
     large = packed(rows, LARGE)
     if large is not None:
         return large
-    if _are_plain(rows):
+    if is_plain or are_plain(rows):
         return rows
     if _are_in_a_column(rows) and (await models.model(model))["inputs"]["encoder"] in SINGLE:
         rows = [row[0] for row in rows]
@@ -128,13 +129,15 @@ def count_inputs(inputs: Any) -> int:
 
 def read_values(values: Any, place: str) -> Any:
     """Targets, weights or classes as they are sent. Raises UnsupportedInput."""
+    if are_plain(values):
+        return values
     rows = value_rows(values, place)
     return rows if isinstance(rows, Array) else plain_rows(rows, place)
 
 
 def plain_rows(rows: list[Any], place: str) -> list[Any]:
     """Rows as values of JSON and bytes. Raises UnsupportedInput."""
-    if _are_plain(rows):
+    if are_plain(rows):
         return rows
     return [plain(value, f"{place}[{index}]") for index, value in enumerate(rows)]
 
@@ -161,8 +164,10 @@ def _are_in_a_column(rows: list[Any]) -> bool:
     )
 
 
-def _are_plain(rows: list[Any]) -> bool:
-    """Whether all rows are values, or all are lists of values, that can be sent as they are. Most are."""
+def are_plain(rows: Any) -> bool:
+    """Whether this is a list of values, or of lists of values, that can be sent as they are. Most are."""
+    if type(rows) is not list:
+        return False
     kinds = set(map(type, rows))
     return PLAIN.issuperset(map(type, chain.from_iterable(rows)) if kinds == {list} else kinds)
 

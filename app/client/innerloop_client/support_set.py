@@ -8,7 +8,7 @@ from typing import Any
 from innerloop_client.arrays import Array, is_a
 from innerloop_client.descriptions import Models
 from innerloop_client.errors import UnsupportedInput, shown
-from innerloop_client.inputs import plain_rows, read_inputs, read_values, repeatable, rows_of, value_rows
+from innerloop_client.inputs import are_plain, plain_rows, read_inputs, read_values, repeatable, rows_of, value_rows
 from innerloop_client.named_rows import by_names, have_names, names_of, rows_with_names
 from innerloop_client.tables import (
     has_default_names,
@@ -61,6 +61,8 @@ async def read_targets(models: Models, model: str, values: Any, place: str) -> A
 
     Raises UnsupportedInput.
     """
+    if are_plain(values):
+        return values
     values = without_multi_index(values)
     if is_a(values, "pandas", "DataFrame") and len(values.columns) > 1:
         names = names_for([list(map(str, values.columns))], target_names(await models.model(model)))

@@ -213,7 +213,7 @@ def test_no_task_makes_others_fail(innerloop: Client, bad: Any) -> None:
     assert all(isinstance(each, Adaptation) for each in results)
 
 
-@pytest.mark.parametrize("tasks", [GOOD, "sinusoid", None, 5])
+@pytest.mark.parametrize("tasks", [GOOD, "sinusoid", None, 5, pandas.DataFrame([GOOD])])
 def test_what_is_no_list_of_tasks_is_refused(innerloop: Client, tasks: Any) -> None:
     with pytest.raises(UnsupportedInput, match=r"^tasks: expected an iterable of mappings, got "):
         innerloop.adapt_many(tasks)

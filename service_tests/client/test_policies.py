@@ -55,3 +55,18 @@ def test_actions_that_are_a_box_stay_rows(innerloop: Client) -> None:
     result = policy.predict(np.array(QUERIES), details=True)
     assert (result.predictions.shape, result.mean.shape, result.std.shape) == ((2, 2),) * 3
     assert policy.predict(QUERIES) == pytest.approx(np.array(result.predictions), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("observation", "message"),
+    [
+        ([[0.0, 0.0]], "expected 2 numbers, got 1 x 2 numbers"),
+        (np.zeros((2, 2)), "expected 2 numbers, got 4"),
+        ([float("nan"), 0.0], "expected a number, got a missing value"),
+        ({"a": 1.0}, "expected 2 numbers, got an object"),
+        ([object(), 1.0], "cannot send a value of type object"),
+    ],
+)
+def test_errors_name_the_observation(innerloop: Client, observation: Any, message: str) -> None:
+    with pytest.raises(InnerloopError, match=f"^observation: {message}"):
+        innerloop.policy("paced").act(observation)

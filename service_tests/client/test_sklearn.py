@@ -190,8 +190,12 @@ def test_classes_that_are_declared(estimators_url: str, groups: tuple[np.ndarray
     classifier = FewShotClassifier(url=estimators_url).partial_fit(x, y, classes=["worn", "new", "lost"])
     assert classifier.classes_.tolist() == ["lost", "new", "worn"]
     assert classifier.predict_proba(x)[:, 0].max() == 0, "without an example"
-    with pytest.raises(InvalidRequest, match="expected one of the labels"):
+    with pytest.raises(InvalidRequest, match=r"^y.0.: expected one of the classes, .*: add it to the classes"):
         classifier.partial_fit([[0.0, 90.0]], ["broken"])
+    with pytest.raises(
+        InvalidRequest, match=r"^y.*: expected one of the classes, got .*: add it to the classes of the"
+    ):
+        FewShotClassifier(url=estimators_url).partial_fit(x, y, classes=["new", "lost"])
 
 
 def test_classes_that_somebody_else_adds(estimators_url: str, groups: tuple[np.ndarray, np.ndarray]) -> None:

@@ -54,6 +54,10 @@ def test_an_expired_adaptation_is_one_too() -> None:
         (lambda fitted: fitted.partial_fit(X * 1e300, Y), "X[0]"),
         (lambda fitted: fitted.predict(X * 1e300), "X[0]"),
         (lambda fitted: fitted.set_params(steps=1.0).fit(X, Y), "steps: expected a whole number, got 1.0"),
+        (lambda fitted: fitted.fit(pd.DataFrame({"t": [1.0], "f": [2.0]}), "f"), "y: expected a list or an array, got"),
+        (lambda fitted: fitted.partial_fit(X, 5.0), "y: expected a list or an array, got 5.0: put a single value"),
+        (lambda fitted: fitted.predict("a"), "X: expected a list or an array, got 'a': put a single value into a list"),
+        (lambda fitted: fitted.fit(X, Y, sample_weight=2), "sample_weight: expected a list or an array, got 2"),
     ],
 )
 def test_errors_name_the_arguments_of_the_method(url: str, call: Callable[[Any], Any], message: str) -> None:

@@ -174,6 +174,16 @@ def test_rows_without_names_stay_in_their_order(model: str, rows: Any) -> None:
     assert numbers(sent(model, x=X, y=rows)["targets"]) == X
 
 
+@pytest.mark.parametrize("columns", [["age (y)", "dose"], ["dose", "age (y)"]])
+@pytest.mark.parametrize("model", ["rates", "wards"])
+def test_named_tuples_that_have_lost_some_names_are_refused(model: str, columns: list[str]) -> None:
+    rows = list(pd.DataFrame(X, columns=columns).itertuples(index=False))
+    with pytest.raises(
+        UnsupportedInput, match=r"^x\[0\]: expected the names age, dose, got .*: itertuples\(\) replaces"
+    ):
+        sent(model, x=rows, y=[1, 2])
+
+
 def test_a_model_without_names_needs_rows_in_one_order() -> None:
     rows = [pd.Series([1.0, 20.0], ["a", "b"]), [2.0, 30.0], pd.Series([3.0, 10.0], ["a", "b"])]
     assert numbers(sent("plain", x=rows, y=rows)["inputs"]) == [[1, 20], [2, 30], [3, 10]]

@@ -64,12 +64,13 @@ async def adapt_many(
 def _iterable(tasks: Any) -> Iterator[Any]:
     """An iterator over the tasks. Raises UnsupportedInput."""
     try:
-        if not isinstance(tasks, Mapping | str | bytes):
+        if not isinstance(tasks, Mapping | str | bytes) and not hasattr(tasks, "columns"):
             return iter(tasks)
         cause = None
     except TypeError as error:
         cause = error
     fix = ": make a list of it, with [task async for task in ...]" if hasattr(tasks, "__aiter__") else ""
+    fix = ": send a list of mappings, such as its to_dict('records')" if hasattr(tasks, "columns") else fix
     raise UnsupportedInput(f"tasks: expected an iterable of mappings, got {type(tasks).__name__}{fix}") from cause
 
 

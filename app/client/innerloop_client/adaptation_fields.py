@@ -34,7 +34,8 @@ class AdaptationFields:
     pinned: whether it stays with this version of the model
     quality: whether adapting helped, if you asked with `assess`
     lineage: digests of earlier versions of the model
-    change: what the call changed, in words, if the last one was `forget` or `undo`
+    change: what the call changed, in words, if the last one was `forget` or `undo`; None if the answer of
+        `forget` was lost, and it was sent again
     """
 
     id: str

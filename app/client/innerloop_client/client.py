@@ -100,9 +100,9 @@ class Client:
     def adapt_stream(self, model: str, x: Any = None, y: Any = None, **options: "Unpack[AdaptOptions]") -> AdaptStream:
         """Adapt step by step: iterate over the support loss before the first step and after each step.
 
-        The stream has the `adaptation` after the last loss. Closing it before cancels the steps that are left. Only one
-        thread may iterate. The time that you take between two losses does not count towards the timeout. See `adapt`
-        for the options.
+        The examples are read when the iteration begins. The stream has the `adaptation` after the last loss. Closing it
+        before cancels the steps that are left. Only one thread may iterate. The time that you take between two losses
+        does not count towards the timeout. See `adapt` for the options.
         """
         return AdaptStream(self._session, Adaptation, (model, x, y), options)
 

@@ -1,6 +1,7 @@
 """What environments return, as it is sent. An error names the value: the observation, the reward, or what ends it."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from innerloop_client.errors import InvalidRequest, UnsupportedInput, server_err
 from innerloop_client.named_rows import names_of
 from innerloop_client.value_encoding import plain
 
+QUERY = re.compile(r"^queries(\[\d+\])*")
 WRAP = ": wrap the environment, for example in gymnasium's FlattenObservation"
 
 
@@ -73,9 +75,14 @@ def stacked(numpy: Any, rows: Sequence[Any]) -> Any:
 
 @contextmanager
 def as_observations() -> Iterator[None]:
-    """Call what the server says of the queries an observation, as the user has no queries."""
+    """Call what an error says of the queries an observation, as the user has no queries."""
     try:
         yield
+    except UnsupportedInput as error:
+        text = QUERY.sub("observation", str(error))
+        if text == str(error):
+            raise
+        raise UnsupportedInput(text) from error
     except InvalidRequest as error:
         if not error.place.startswith("queries"):
             raise

@@ -117,7 +117,7 @@ async def _rows_in_order(models: Models, model: str, values: Any, place: str) ->
     inputs = (await models.model(model))["inputs"]
     names = column_names(inputs)
     is_object = bool(names) and inputs.get("encoder") != NUMBERS
-    return as_objects(rows) if is_object else by_names(rows, names, place)
+    return (as_objects if is_object else by_names)(rows, names, place)
 
 
 def count_inputs(inputs: Any) -> int:

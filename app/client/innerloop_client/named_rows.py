@@ -63,16 +63,23 @@ def by_names(rows: Sequence[Any], names: Sequence[str], place: str) -> list[Any]
     return [_in_order(row, names, f"{place}[{index}]") for index, row in enumerate(rows)]
 
 
-def as_objects(rows: Iterable[Any]) -> list[Any]:
-    """Rows as objects, for a model that takes these. A row without names of its own becomes a list."""
+def as_objects(rows: Iterable[Any], names: Sequence[str], place: str) -> list[Any]:
+    """Rows as objects, for a model that takes these. A row without names of its own becomes a list.
+
+    names: of the model. Raises UnsupportedInput for a row of which some names are lost
+    """
     objects = []
-    for row in rows:
+    for index, row in enumerate(rows):
+        own = [] if isinstance(row, Mapping) else names_of(row) or []
+        lost = [name not in names and _made_up(name, at) for at, name in enumerate(own)]
         if isinstance(row, Mapping):
             objects.append(row)
-            continue
-        names = names_of(row)
-        are_own = names is not None and not all(_made_up(name, index) for index, name in enumerate(names))
-        objects.append(dict(zip(names or (), _values(row), strict=True)) if are_own else _values(row))
+        elif all(lost):
+            objects.append(_values(row))
+        elif any(lost):
+            raise _wrong_names(own, names, f"{place}[{index}]")
+        else:
+            objects.append(dict(zip(own, _values(row), strict=True)))
     return objects
 
 
@@ -95,11 +102,16 @@ def _in_order(row: Any, wanted: Sequence[str], place: str) -> Any:
         return values
     if sorted(own) == sorted(wanted):
         return [values[own.index(name)] for name in wanted]
-    if len(own) == len(wanted) and all(
-        name == there or _made_up(name, index) for index, (name, there) in enumerate(zip(own, wanted, strict=True))
-    ):
+    if len(own) == len(wanted) and all(_made_up(name, index) for index, name in enumerate(own)):
         return values
-    raise UnsupportedInput(f"{place}: expected the names {', '.join(wanted)}, got {', '.join(own)}")
+    raise _wrong_names(own, wanted, place)
+
+
+def _wrong_names(own: Sequence[str], wanted: Sequence[str], place: str) -> UnsupportedInput:
+    """The error of a row with other names. Where some are lost, their order may be any: no position is safe."""
+    lost = any(_made_up(name, index) for index, name in enumerate(own))
+    fix = ": itertuples() replaces names that are no identifiers: send the rows of to_dict('records')" if lost else ""
+    return UnsupportedInput(f"{place}: expected the names {', '.join(wanted)}, got {', '.join(own)}{fix}")
 
 
 def _made_up(name: str, position: int) -> bool:

@@ -108,7 +108,8 @@ class AsyncPolicy(_Policy[AsyncAdaptation]):
         """
         is_array = hasattr(observation, "reshape") and names_of(observation) is None
         observations = observation.reshape(1, -1) if is_array else [observation]
-        (action,) = await self._predict(observations, sample=sample, seed=seed, timeout=timeout)
+        with as_observations():
+            (action,) = await self._predict(observations, sample=sample, seed=seed, timeout=timeout)
         return action.item() if getattr(action, "ndim", None) == 0 else action
 
     async def adapt(self: P, episodes: Sequence[Mapping[str, Any]], *, timeout: float | None = None) -> P:

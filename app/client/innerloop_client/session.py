@@ -210,7 +210,10 @@ class Session:
         cause = str(error) or type(error).__name__
         if isinstance(error, httpx.DecodingError):
             return UnexpectedAnswer(f"{url}: the answer is not in its own content encoding ({cause}): check the URL")
-        if isinstance(error, httpx.ReadTimeout):
+        if isinstance(error, httpx.PoolTimeout):
+            fix = "all of http are in use, so allow more with httpx.Limits"
+            return deadline_passed(f"no connection was free within {attempts.timeout:g} s ({fix})")
+        if isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
             return deadline_passed(f"{url} did not answer within {attempts.timeout:g} s")
         fix = "check that the server runs, and the URL (INNERLOOP_URL)"
         proxy = environment_proxy(url) if self.transport.owned else None

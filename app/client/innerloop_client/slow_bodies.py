@@ -1,9 +1,25 @@
-"""Bodies that must come in time, however slowly a server sends them."""
+"""Bodies that must go and come in time, however slowly a server reads or sends them."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
+
+PIECE = 2**18
+"""Bytes of a part of a request."""
+
+
+class TimedContent(httpx.SyncByteStream):
+    """The content of a request in parts, until they take too long together. Raises httpx.WriteTimeout."""
+
+    def __init__(self, content: bytes, left_s: float) -> None:
+        self._content, self._end = content, time.monotonic() + left_s
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, len(self._content), PIECE):
+            if time.monotonic() > self._end:
+                raise httpx.WriteTimeout("")
+            yield self._content[start : start + PIECE]
 
 
 class TimedBody(httpx.SyncByteStream):

@@ -9,7 +9,7 @@ import httpx
 
 from innerloop_client.errors import InnerloopError, reason, shown
 from innerloop_client.proxies import check_ports
-from innerloop_client.slow_bodies import AsyncTimedBody, TimedBody
+from innerloop_client.slow_bodies import PIECE, AsyncTimedBody, TimedBody, TimedContent
 
 H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
 
@@ -150,8 +150,8 @@ class AsyncTransport(Connections[httpx.AsyncClient]):
 class BlockingTransport(Connections[httpx.Client]):
     """A transport whose coroutines block.
 
-    The time is checked whenever a part of the body has come. httpx waits for a connection, for the headers and for each
-    part on its own, so a server that sends its headers very slowly can hold a call up.
+    The time is checked whenever a part of a body has gone or come. httpx waits for each part on its own, so a server
+    that sends its headers very slowly can hold a call up, and so can one that falls silent in the middle of its answer.
     """
 
     def __init__(self, http: httpx.Client | None = None) -> None:
@@ -161,9 +161,14 @@ class BlockingTransport(Connections[httpx.Client]):
     async def send(self, request: httpx.Request, left_s: float, *, stream: bool = False) -> httpx.Response:
         """See `Transport`."""
         start = time.monotonic()
+        if len(request.content) > PIECE:
+            request.stream = TimedContent(request.content, left_s)
         response = self.http.send(request, stream=True)
         assert isinstance(response.stream, httpx.SyncByteStream)
-        response.stream = TimedBody(response.stream, left_s - (time.monotonic() - start))
+        left_s -= time.monotonic() - start
+        response.stream = TimedBody(response.stream, left_s)
+        waits = request.extensions["timeout"]  # the connection reads them anew for the body
+        waits["read"] = min(waits["read"], max(0.001, left_s))
         if not stream:
             await self.read(response)
         return response

@@ -10,6 +10,7 @@ from innerloop_client.client import TIMEOUT_S
 from innerloop_client.errors import UnexpectedAnswer, UnsupportedInput, shown
 from innerloop_client.sklearn.estimator import FewShotEstimator
 from innerloop_client.sklearn.labels import as_labels, check_types, column, of_numpy, with_labels
+from innerloop_client.sklearn.plain_errors import check_is_list
 
 C = TypeVar("C", bound="FewShotClassifier")
 
@@ -119,6 +120,7 @@ class FewShotClassifier(ClassifierMixin, FewShotEstimator):  # type: ignore[misc
 
     def _classes(self, classes: Any) -> list[Any]:
         """All classes in their order, as the server takes them. Raises UnsupportedInput and ValueError."""
+        check_is_list(classes, "classes")
         given = column(classes, place="classes")
         if not len(given):
             raise UnsupportedInput("classes: expected at least 1 class, got none")

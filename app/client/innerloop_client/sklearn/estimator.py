@@ -24,7 +24,7 @@ from innerloop_client.predict_request import predict_once
 from innerloop_client.prediction import Prediction
 from innerloop_client.session import Call
 from innerloop_client.sklearn.column_order import columns_of, in_model_order
-from innerloop_client.sklearn.plain_errors import check_inputs, of_adaptation, of_arguments, of_model
+from innerloop_client.sklearn.plain_errors import check_inputs, check_is_list, of_adaptation, of_arguments, of_model
 from innerloop_client.sklearn.shared_clients import shared_client
 from innerloop_client.sklearn.silent_conversions import as_numbers, refuse_rows_with_names
 from innerloop_client.support_set import Examples, check_order
@@ -158,6 +158,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _examples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:  # noqa: N803
         """Examples as the client sends them. Tables, images and texts stay what they are: the server checks them."""
+        check_is_list(y, "y", X)
+        check_is_list(sample_weight, "sample_weight", X)
         options = self._check_options if self._takes_numbers else {"skip_check_array": True}
         X, y = self._plain_inputs(X), self._plain(y)  # noqa: N806
         X, y = validate_data(self, X, y, reset=reset, **options)  # noqa: N806
@@ -176,6 +178,7 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _plain_inputs(self, X: Any) -> Any:  # noqa: N803
         """Inputs in a form that scikit-learn does not change. Raises UnsupportedInput and ValueError."""
+        check_is_list(X, "X")
         check_inputs(X)
         if not self._takes_numbers:
             return X

@@ -16,6 +16,11 @@ ARGUMENTS = {
     "interval": "level",
 }
 """What the methods of an estimator call the arguments of the client and the fields of a request."""
+SENTENCES = {
+    "one of the labels": "one of the classes",
+    "add it to labels": "add it to the classes of the first call",
+}
+"""What an estimator calls declared labels, in the sentences of the server."""
 PLACE = re.compile(rf"({'|'.join(map(re.escape, ARGUMENTS))})(?=[\[.:]|$)")
 
 
@@ -34,6 +39,8 @@ def of_arguments() -> Iterator[None]:
         if place == error.place or not error.detail.startswith(error.place):
             raise
         detail = f"{place}{error.detail.removeprefix(error.place)}"
+        for sentence, own in SENTENCES.items() if place.startswith("y") else ():
+            detail = detail.replace(sentence, own)
         raise server_error({**error.problem, "detail": detail, "place": place}) from error
 
 
@@ -49,6 +56,16 @@ def check_inputs(inputs: Any) -> None:
         raise ValueError(f"X: expected each column once, got two called {shown(name)}: rename or remove one")
     if _is_empty(inputs):
         raise ValueError("X: expected at least 1 row, got none")
+
+
+def check_is_list(values: Any, place: str, inputs: Any = None) -> None:
+    """Raise UnsupportedInput for a single text or number. inputs: a DataFrame, of which it may name a column"""
+    if isinstance(values, str | bytes | int | float):
+        fix = "put a single value into a list"
+        if is_a(inputs, "pandas", "DataFrame") and values in inputs.columns:
+            fix = f"pass X.drop(columns={values!r}) as X, X[{values!r}] as {place}"
+        actual = f"got {shown(values)}: {fix}"
+        raise UnsupportedInput(f"{place}: expected a list or an array, {actual}")
 
 
 def _is_empty(inputs: Any) -> bool:

@@ -20,6 +20,8 @@ from app.errors import Invalid
 AT_ONCE = 1000
 """Rows that are values at a time: as Python's objects, they take many times their bytes."""
 NOT_FINITE = {"nan", "inf", "-inf"}
+SINGLE = {"text": "texts", "image": "PNG images in base64"}
+"""What the only column has, by the encoders whose inputs have no columns."""
 NO_ROWS = "at least 1 row after the names of the columns"
 
 
@@ -53,6 +55,8 @@ class CsvTable:
             _check_present([each["name"] for each in self._columns if not each["may_be_missing"]], names)
             self.inputs = known
         else:
+            if not with_targets:
+                _refuse_targets(others, bundle)
             self._columns, self.inputs = _by_position(others, self.targets, inputs), others
         self._index = {name: index for index, name in enumerate(names)}
         self._bare = self._columns[0]["type"] == "text"
@@ -99,6 +103,8 @@ class CsvTable:
         """Rows as an encoder takes them: float64 [row, column] where all columns are numbers, else lists of values."""
         values = [self._values(column, name, rows) for column, name in zip(self._columns, self.inputs, strict=True)]
         if self._bare:
+            if None in values[0]:
+                raise _is_empty(rows, values[0], self.inputs[0], "a text")
             return values[0]
         if all(column["type"] == "number" for column in self._columns):
             return np.array(values, np.float64).T
@@ -120,8 +126,7 @@ class CsvTable:
         """The values of a target, all of which have to be there."""
         values = self._values(column, column["name"], rows)
         if None in values:
-            where = at(rows.lines[values.index(None)], column["name"])
-            raise Invalid(where, f"a {column['type']}", "an empty cell", FILL_IN)
+            raise _is_empty(rows, values, column["name"], f"a {column['type']}")
         return values
 
     def _locate(self, error: Invalid, lines: Sequence[int]) -> Invalid:
@@ -130,6 +135,11 @@ class CsvTable:
             return error
         row, name = row_and_column(match, self.inputs)
         return Invalid(_place(lines[row], name), *error.reason)
+
+
+def _is_empty(rows: Rows, values: list[Any], name: str, expected: str) -> Invalid:
+    """The error of the first value of a column that is None."""
+    return Invalid(at(rows.lines[values.index(None)], name), expected, "an empty cell", FILL_IN)
 
 
 def _place(line: int, name: str | None) -> str:
@@ -142,6 +152,13 @@ def _check_known(names: list[str], known: list[str]) -> None:
     except Invalid as error:
         extra = next(name for name in names if name not in known)
         raise Invalid(at(1, extra), *error.reason) from error
+
+
+def _refuse_targets(names: list[str], bundle: Bundle) -> None:
+    """Raise Invalid for a target among the columns of queries, where any name may be that of an input."""
+    for name in names_of(describe_targets(bundle.manifest)):
+        if name in names:
+            raise Invalid(at(1, name), "columns of inputs", "the target", "remove the column, or give it another name")
 
 
 def _check_present(wanted: list[str], names: list[str]) -> None:
@@ -160,7 +177,9 @@ def _by_position(names: list[str], targets: list[str], inputs: dict[str, Any]) -
         return [{"type": "text"}]
     count = math.prod(inputs["shape"])
     if len(names) != count:
+        single = f"1 column of {SINGLE[inputs['encoder']]}, or " if inputs["encoder"] in SINGLE else ""
+        numbers = f"{single}{count} column{'' if count == 1 else 's'} of numbers"
         beside = f" beside {', '.join(targets)}" if targets else ""
-        fix = "remove the columns that are not inputs" if len(names) > count else ""
-        raise Invalid("line 1", f"{count} column{'' if count == 1 else 's'} of numbers{beside}", len(names), fix)
+        fix = "remove the columns that are not inputs" if len(names) > (1 if single else count) else ""
+        raise Invalid("line 1", f"{numbers}{beside}", len(names), fix)
     return [{"type": "number"}] * count

@@ -1,13 +1,14 @@
 """The words of labels: `card_arrival` says what its class is about, `A7` and `class 3` do not."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 MIN_LETTERS = 3
 """Letters of a word that says anything."""
-WORD = re.compile(r"[^\W\d_]+")
-"""Letters of any script."""
+WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\U0010ffff]")
+"""Letters of Thai, Lao, Burmese, Khmer, Chinese, Japanese and Korean."""
 CAMEL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
 """Between `card` and `Arrival` in `cardArrival`."""
 
@@ -20,7 +21,7 @@ def label_words(labels: Sequence[str | int | bool]) -> list[str | None]:
     a hyphen, and a capital letter inside of a word begin a new one: `card_arrival` and `cardArrival` are `card
     arrival`. Letters of scripts without spaces, such as those of Chinese, say something from 1 on.
     """
-    runs = [tuple(WORD.findall(each.casefold())) if isinstance(each, str) else () for each in labels]
+    runs = [_runs(each) if isinstance(each, str) else () for each in labels]
     times = Counter(runs)
     return [
         _text(label) if isinstance(label, str) and times[run] == 1 and any(map(_says_something, run)) else None
@@ -28,8 +29,15 @@ def label_words(labels: Sequence[str | int | bool]) -> list[str | None]:
     ]
 
 
+def _runs(label: str) -> tuple[str, ...]:
+    """The runs of letters of any script, with their accents and vowel signs, in lower case."""
+    plain = unicodedata.normalize("NFKC", _text(label))  # wide letters are the same letters
+    letters = (each if unicodedata.category(each)[0] in "LM" else " " for each in plain)
+    return tuple("".join(letters).casefold().split())
+
+
 def _says_something(word: str) -> bool:
-    return len(word) >= MIN_LETTERS or any(character > "\u2e7f" for character in word)
+    return len(word) >= MIN_LETTERS or WITHOUT_SPACES.search(word) is not None
 
 
 def _text(label: str) -> str:

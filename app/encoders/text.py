@@ -25,6 +25,8 @@ MAX_PARTS = 4
 SPECIAL_TOKENS = 2
 """At the beginning and the end of each text."""
 SEND = "send a string"
+ROUNDING = 1e-3
+"""What half precision makes of a length of 1."""
 FIELDS = {
     "model": str,
     "revision": str,
@@ -135,8 +137,10 @@ class TextEncoder:
         """
         if isinstance(rows, np.ndarray):
             rows = rows.tolist() if rows.dtype.kind in "OU" else read_floats(rows, self.feature_shape)
-        if isinstance(rows, np.ndarray) or not len(rows):
-            return read_floats(rows, self.feature_shape) if len(rows) else np.zeros((0, self.width), np.float32)
+        if not len(rows):
+            return np.zeros((0, self.width), np.float32)
+        if isinstance(rows, np.ndarray):
+            return _of_length_1(rows)
         kept = [self._kept(row, index) for index, row in enumerate(rows)]
         return kept if any(isinstance(row, str) for row in kept) else np.stack(kept)
 
@@ -152,7 +156,7 @@ class TextEncoder:
             embedding: np.ndarray = read_floats([row], self.feature_shape)[0]
         except Invalid as error:
             raise Invalid(f"{place(index)}{error.place.removeprefix(place(0))}", *error.reason) from error
-        return embedding
+        return _of_length_1(embedding[None], index)[0]
 
     def cut(self, kept: Rows) -> list[int]:
         """The numbers of the texts that are longer than the model reads."""
@@ -182,6 +186,15 @@ class TextEncoder:
     def arrays(self) -> dict[str, np.ndarray]:
         """None."""
         return {}
+
+
+def _of_length_1(embeddings: np.ndarray, first: int = 0) -> np.ndarray:
+    """Embeddings, float32 [row, width], scaled to length 1. first: the number of the first row. Raises Invalid."""
+    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
+    if not lengths.all():
+        raise Invalid(place(first + int(np.argmin(lengths))), "an embedding", "zeros alone", SEND)
+    scaled = np.where(np.abs(lengths - 1) <= ROUNDING, embeddings, embeddings / lengths)
+    return scaled.astype(np.float32)
 
 
 def _checked(text: str, index: int) -> str:

@@ -298,6 +298,11 @@ def test_a_query_has_no_target_and_needs_its_columns(client: TestClient) -> None
     )
 
 
+def test_a_query_column_called_like_the_target_is_refused(client: TestClient) -> None:
+    detail = post(client, "/predict?model=sinusoid", "target\n1\n").json()["detail"]
+    assert detail.startswith("line 1, target: expected columns of inputs, got the target: remove the column, or give")
+
+
 def test_episodes_are_no_csv(client: TestClient) -> None:
     answer = post(client, "/adapt?model=navigation", f"{MOVES},action\n1,2,3\n")
     assert answer.json()["detail"].startswith("body: expected episodes for navigation, got rows: send JSON with")

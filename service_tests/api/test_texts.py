@@ -1,6 +1,7 @@
 """Texts over HTTP: encoded by the worker, with the words of labels as examples, compared with their support set."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,20 @@ def test_a_text_of_a_csv_that_cannot_be_used_has_a_line(client: TestClient, path
     url = f"{path}adaptation_id={adapt(client)['adaptation_id']}"
     detail = client.post(url, content='text\nmy card\n"  "\n', headers=CSV).json()["detail"]
     assert detail.startswith("line 3, text: expected a text"), detail
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "id,text,label\n1,my card,a card\n",
+            r"line 1: expected 1 column of texts, or \d+ columns of numbers beside label",
+        ),
+        ("text,label\nmy card,a card\n,the rain\n", "line 3, text: expected a text, got an empty cell: fill it in or"),
+    ],
+)
+def test_a_csv_of_texts_has_one_text_in_each_line(client: TestClient, text: str, message: str) -> None:
+    assert re.match(message, client.post("/adapt?model=named", content=text, headers=CSV).json()["detail"])
 
 
 def test_answers_in_other_forms_name_long_texts_too(client: TestClient) -> None:

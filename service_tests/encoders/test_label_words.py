@@ -13,6 +13,9 @@ from app.encoders.label_words import label_words
         ("chargé", "chargé"),
         ("top 10", "top 10"),
         ("天気", "天気"),
+        ("ก", "ก"),
+        ("हिन्दी", "हिन्दी"),
+        ("Ａ７", None),
         ("A7", None),
         ("no", None),
         ("12", None),
@@ -27,6 +30,10 @@ def test_a_label_has_words_if_it_has_a_word_of_three_letters(label: str | int | 
 
 def test_labels_that_differ_in_their_numbers_alone_have_no_words() -> None:
     assert label_words(["class 1", "class 2", "Class-3", "other"]) == [None, None, None, "other"]
+
+
+def test_labels_that_differ_in_how_they_are_written_alone_have_no_words() -> None:
+    assert label_words(["card_arrival", "cardArrival", "other"]) == [None, None, "other"]
 
 
 def test_the_other_labels_of_a_task_decide_nothing_else() -> None:

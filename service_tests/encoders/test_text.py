@@ -16,7 +16,7 @@ from app.encoders.sentences.bert import embed, prepared
 from app.encoders.sentences.bert_form import BertForm
 from app.encoders.spec import EncoderSpec
 from app.encoders.text import TextEncoder
-from app.errors import TrainingError
+from app.errors import Invalid, TrainingError
 from service_tests.sentence_models import CONFIG, WIDTH, write_sentence_model
 
 TEXTS = ["where is my card", "please change the pin today", "rain", "the sun " * 10]
@@ -86,9 +86,20 @@ def test_what_is_longer_than_the_model_reads_is_cut(encoder: TextEncoder) -> Non
 
 def test_it_names_the_texts_that_are_cut(encoder: TextEncoder) -> None:
     short = replace(encoder, id=encoder.id._replace(max_tokens=6))
-    embedding = np.zeros(WIDTH, np.float32)
+    embedding = np.ones(WIDTH, np.float32)
     assert short.cut(["card", "the card is my pin", embedding, "the card is my", "天", "今天天气好"]) == [1, 5]
     assert short.cut([]) == []
+
+
+def test_an_embedding_may_have_any_length_but_0(encoder: TextEncoder) -> None:
+    embeddings = encoder.encode(TEXTS)
+    np.testing.assert_array_equal(encoder.encode(embeddings), embeddings)
+    np.testing.assert_allclose(encoder.encode((5 * embeddings).tolist()), embeddings, atol=1e-3)
+    mixed = encoder.encode([TEXTS[0], 1e30 * embeddings[1]])
+    np.testing.assert_allclose(mixed, embeddings[:2], atol=1e-3)
+    for rows in (np.zeros((2, WIDTH)), [TEXTS[0], [0.0] * WIDTH]):
+        with pytest.raises(Invalid, match=r"^\[[01]\]: expected an embedding, got zeros alone"):
+            encoder.encode(rows)
 
 
 def test_other_files_than_those_of_the_bundle_are_refused(encoder: TextEncoder, tmp_path: Path) -> None:

@@ -153,10 +153,11 @@ class TextEncoder:
             count = f"an array of {len(row)} text{'' if len(row) == 1 else 's'}"
             raise Invalid(place(index), f"a text, or {self.width} numbers", count, SEND)
         try:
-            embedding: np.ndarray = read_floats([row], self.feature_shape)[0]
+            embedding = read_floats([row], self.feature_shape)
         except Invalid as error:
             raise Invalid(f"{place(index)}{error.place.removeprefix(place(0))}", *error.reason) from error
-        return _of_length_1(embedding[None], index)[0]
+        scaled: np.ndarray = _of_length_1(embedding, index)[0]
+        return scaled
 
     def cut(self, kept: Rows) -> list[int]:
         """The numbers of the texts that are longer than the model reads."""

@@ -159,12 +159,12 @@ def test_a_forgotten_text_without_weight_leaves_the_cache(client: TestClient, mo
 
     monkeypatch.setattr(SentenceModel, "embed", watched)
     text = SUPPORT["inputs"][0]
-    id = adapt(client, support={**SUPPORT, "weights": [0, 1, 1, 1, 1]})["adaptation_id"]
+    adaptation = adapt(client, support={**SUPPORT, "weights": [0, 1, 1, 1, 1]})["adaptation_id"]
     for _ in range(2):
-        predict(client, adaptation_id=id, queries=[text])
+        predict(client, adaptation_id=adaptation, queries=[text])
     assert embedded.count(text) == 1
-    client.delete(f"/adaptations/{id}/support/0").raise_for_status()
-    predict(client, adaptation_id=id, queries=[text])
+    client.delete(f"/adaptations/{adaptation}/support/0").raise_for_status()
+    predict(client, adaptation_id=adaptation, queries=[text])
     assert embedded.count(text) == 2
 
 

@@ -5,21 +5,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from app.encoders.columns.category import MAX_CATEGORIES
-from app.families.tables.column_data import ColumnData
 from app.families.tables.float32_loss import KEPT, distinct_in_tasks, loss_text
 from app.families.tables.input_columns import InputColumn, names_the_task
+from app.families.tables.leaks import explained
 from app.families.tables.prepared_table import PreparedTable
 from app.families.tables.splits import FEW_TASKS
 
 ROWS = 50_000
 """Of which leaks are looked for."""
-BINS = 50
 LEAK = 0.99
 """A column leaks the target if it alone explains this share of the variance."""
-FEW_ROWS_LEAK = 0.9999
-"""In fewer than 2 * BINS rows, a line has to explain this share."""
-MIN_ROWS = 10
-"""Of which leaks are looked for at all."""
 COMMON = 0.95
 """A target hardly varies if one value has this share of the rows."""
 SPAN = 100
@@ -77,11 +72,12 @@ def _inputs(table: PreparedTable) -> Iterator[str]:
         if column.data is not None and column.data.type == "number":
             yield from _loss(table, column.name, column.data.values)
         assert column.data is not None, "an input has values"
-        share = explained(column.data, table.target.values, rows, codes)
+        share, where = explained(column.data, table.target.values, rows, codes)
         if share > LEAK:
+            known = " where it is not missing" if column.data.missing[rows].any() else ""
             yield (
-                f"{column.name} alone explains {100 * share:.1f} % of how {table.spec.target} varies. If it is known "
-                "only after the target is, leave it out with --inputs."
+                f"{column.name} alone explains {100 * share:.1f} % of how {table.spec.target} varies{where}{known}. If "
+                "it is known only after the target is, leave it out with --inputs."
             )
 
 
@@ -137,43 +133,6 @@ def _repeats(table: PreparedTable) -> Iterator[str]:
             f"{_rows(len(rows) - distinct)} with the same inputs and target as another row of the same task. The copy "
             "of a known row is easy to predict: remove copies that were not measured again."
         )
-
-
-def explained(data: ColumnData, targets: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> float:
-    """The share of the variance of the targets that a column explains: by itself, or in a line within each task.
-
-    codes: the task of each of the rows
-    """
-    rows, codes = (part[~data.missing[rows]] for part in (rows, codes))
-    target = targets[rows]
-    if len(rows) < MIN_ROWS or np.ptp(target) == 0:
-        return 0.0
-    if data.type != "number":
-        groups = np.unique([str(value) for value in data.values[rows]], return_inverse=True)[1]
-        return _between(target, groups) if groups.max() < len(rows) / BINS else 0.0
-    values = data.values[rows]
-    line = max(_line(values, target), _line(_centred(values, codes), _centred(target, codes)))
-    if len(rows) < 2 * BINS:
-        return line if line > FEW_ROWS_LEAK else 0.0
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
-    return max(line, _between(target, np.searchsorted(edges, values)))
-
-
-def _line(values: np.ndarray, target: np.ndarray) -> float:
-    if np.ptp(values) == 0 or np.ptp(target) == 0:
-        return 0.0
-    return float(np.corrcoef(values, target)[0, 1] ** 2)
-
-
-def _centred(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    counts = np.bincount(groups)
-    centred: np.ndarray = values - (np.bincount(groups, values) / np.maximum(counts, 1))[groups]
-    return centred
-
-
-def _between(target: np.ndarray, groups: np.ndarray) -> float:
-    """The share of the variance that lies between groups."""
-    return float(1 - (_centred(target, groups) ** 2).mean() / target.var())
 
 
 def _rows(count: int) -> str:

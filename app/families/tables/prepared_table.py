@@ -20,7 +20,7 @@ from app.families.tables.order_column import check_sorts, read_order
 from app.families.tables.raw_table import RawTable
 from app.families.tables.splits import split_tasks
 from app.families.tables.table_spec import TableSpec, check_spec
-from app.families.tables.target_column import Target, read_target
+from app.families.tables.target_column import Target, read_target, read_target_data
 from app.families.tables.task_column import MIN_ROWS, MIN_TASKS, task_names
 
 FITTED_ROWS = 200_000
@@ -131,7 +131,7 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
     """Find out what the columns are, and sort the rows into tasks. Raises DataError where that cannot be."""
     spec = check_spec(spec, raw)
     names = task_names(raw, spec.task)
-    target_data = read_column(raw, spec.target, category=spec.target in spec.categories, decimal=spec.decimal)
+    target_data = read_target_data(raw, spec)
     if target_data.type == "number":
         check_tells_apart(raw, spec.target, "--target")
     target = read_target(raw, target_data, spec.kind)

@@ -18,7 +18,7 @@ def table_summary(table: PreparedTable, support: Sequence[int]) -> str:
     total = f"{raw.total_rows:,} rows of {raw.total_tasks:,} tasks, read: " if raw.total_rows else ""
     lines = [
         f"{raw.name}: {raw.form}, {total}{raw.rows:,} rows.",
-        *(f"{note[0].upper()}{note[1:]}." for note in raw.notes),
+        *(f"{_sentence(note)}." for note in raw.notes),
         "",
         "| column | type | missing | used as |",
         "|---|---|---|---|",
@@ -31,6 +31,11 @@ def table_summary(table: PreparedTable, support: Sequence[int]) -> str:
     ]
     warnings = [f"- {text}" for text in cautions(table, support)]
     return "\n".join([*lines, *(["", "Take note:", "", *warnings] if warnings else [])])
+
+
+def _sentence(note: str) -> str:
+    """With a capital, unless it begins with the name of a file or with a value, which are as they are."""
+    return f"The {note.removeprefix('the ')}" if note.startswith("the ") else note
 
 
 def _target_type(table: PreparedTable) -> str:

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from app.errors import DataError, expectation
-from app.families.tables.column_data import ColumnData
+from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.number_text import units_in
 from app.families.tables.raw_table import RawTable
+from app.families.tables.table_spec import TableSpec
 
 FEW_NUMBERS = 2
 """Whole numbers of at most so many values are labels, unless `--kind` says otherwise."""
@@ -27,6 +28,14 @@ class Target(NamedTuple):
     values: np.ndarray
     labels: tuple[str, ...]
     reason: str
+
+
+def read_target_data(raw: RawTable, spec: TableSpec) -> ColumnData:
+    """The values of the column. Raises DataError where one does not fit the others."""
+    values = {value for value in raw.columns[spec.target].tolist() if isinstance(value, str)}
+    codes = "if they are labels" if spec.kind != "regression" and len(values) <= MAX_LABELS else ""
+    category = spec.target in spec.categories
+    return read_column(raw, spec.target, category=category, decimal=spec.decimal, codes=codes)
 
 
 def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from app.encoders.columns.category import MAX_CATEGORIES
+from app.families.tables.column_data import ColumnData
 from app.families.tables.float32_loss import KEPT, distinct_in_tasks, loss_text
 from app.families.tables.input_columns import InputColumn, names_the_task
 from app.families.tables.leaks import explained
+from app.families.tables.number_text import leading_zero
 from app.families.tables.prepared_table import PreparedTable
 from app.families.tables.splits import FEW_TASKS
+from app.families.tables.written_forms import written_form
 
 ROWS = 50_000
 """Of which leaks are looked for."""
@@ -23,7 +26,14 @@ SPAN = 100
 
 def cautions(table: PreparedTable, support: Sequence[int]) -> list[str]:
     """Sentences, the most important first. support: the numbers of known rows that the model is for"""
-    return [*_few_tasks(table), *_left_out_rows(table, support), *_inputs(table), *_target(table), *_repeats(table)]
+    return [
+        *_few_tasks(table),
+        *_left_out_rows(table, support),
+        *_inputs(table),
+        *_target(table),
+        *_ties(table),
+        *_repeats(table),
+    ]
 
 
 def _few_tasks(table: PreparedTable) -> Iterator[str]:
@@ -71,6 +81,9 @@ def _inputs(table: PreparedTable) -> Iterator[str]:
         yield from _input(table, column, names, kept)
         if column.data is not None and column.data.type == "number":
             yield from _loss(table, column.name, column.data.values)
+            yield from _codes(table, column.name, "codes")
+        elif column.data is not None:
+            yield from _form(table, column.data)
         assert column.data is not None, "an input has values"
         share, where = explained(column.data, table.target.values, rows, codes)
         if share > LEAK:
@@ -95,10 +108,30 @@ def _input(table: PreparedTable, column: InputColumn, names: np.ndarray, kept: n
         )
 
 
+def _form(table: PreparedTable, data: ColumnData) -> Iterator[str]:
+    """Of a column of texts that may be meant as numbers or dates."""
+    if data.name in table.spec.categories:
+        return
+    if form := written_form(data):
+        yield (
+            f"{data.name} looks like {form.looks}, but is read as {data.distinct:,} categories. If they are no names, "
+            f"{form.fix}."
+        )
+
+
+def _codes(table: PreparedTable, name: str, use: str) -> Iterator[str]:
+    """Of a column of texts that are read as numbers although they may be codes. use: what they are then"""
+    if not table.raw.is_text or name in table.spec.categories:
+        return
+    if code := leading_zero(table.raw.columns[name]):
+        yield f"{name} has numbers that begin with 0, such as {code}. If they are {use}, add --categories {name}."
+
+
 def _target(table: PreparedTable) -> Iterator[str]:
     values, target = table.target.values, table.spec.target
     if table.spec.kind == "regression":
         yield from _loss(table, target, values)
+    yield from _codes(table, target, "labels")
     values = values[~np.isnan(values)]
     common = np.unique(values, return_counts=True)[1].max() / len(values)
     if common > COMMON:
@@ -120,6 +153,15 @@ def _loss(table: PreparedTable, name: str, values: np.ndarray) -> Iterator[str]:
     exact, kept = distinct_in_tasks(values[table.task_rows], table.task_codes)
     if kept < KEPT * exact:
         yield loss_text(name, exact, kept, float(np.nanmin(values)))
+
+
+def _ties(table: PreparedTable) -> Iterator[str]:
+    """Of rows that are equal in `--order`."""
+    if table.tied_tasks:
+        yield (
+            f"{table.spec.order} has the same value in several rows of {_tasks(table.tied_tasks)}. They keep the order "
+            "of the table, so in another order its known rows differ: name a column that tells them apart."
+        )
 
 
 def _repeats(table: PreparedTable) -> Iterator[str]:

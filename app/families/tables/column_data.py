@@ -11,7 +11,7 @@ import numpy as np
 
 from app.encoders.columns.date import is_date
 from app.errors import DataError, expectation, shown
-from app.families.tables.number_text import read_numbers
+from app.families.tables.number_text import leading_zero, read_numbers
 from app.families.tables.numbers_of_table import read_numbers_of
 from app.families.tables.odd_values import as_float
 from app.families.tables.raw_table import RawTable
@@ -108,7 +108,7 @@ def _from_text(
         return ColumnData(name, "category", values, "numbers in quotes" if quoted else "", quoted)
     if category:
         numbers = read_numbers(texts).numbers
-        if not np.isnan(numbers).any() and np.isfinite(numbers).all():
+        if not leading_zero(texts) and not np.isnan(numbers).any() and np.isfinite(numbers).all():
             coded = np.full(len(values), np.nan)
             coded[present] = numbers
             return _codes(name, coded)

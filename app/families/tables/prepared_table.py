@@ -12,12 +12,11 @@ from app.encoders.table import TableEncoder
 from app.errors import DataError, Invalid, expectation
 from app.families.family import Split
 from app.families.table_rows import TaskRows
-from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.float32_loss import USABLE, distinct_in_tasks
 from app.families.tables.input_columns import InputColumn, input_columns
 from app.families.tables.odd_values import check_tells_apart
-from app.families.tables.order_column import check_sorts, read_order
 from app.families.tables.raw_table import RawTable
+from app.families.tables.rows_by_task import rows_by_task
 from app.families.tables.splits import split_tasks
 from app.families.tables.table_spec import TableSpec, check_spec
 from app.families.tables.target_column import Target, read_target, read_target_data
@@ -37,6 +36,7 @@ class PreparedTable:
     rows: by task, the indices of its rows in the table, in the order of `--order`
     without_task, without_target: how many rows were left out because these were missing
     small_tasks: how many tasks were left out because they have a single row
+    tied_tasks: in how many tasks some rows are equal in `--order`, and so as they are in the table
     """
 
     raw: RawTable
@@ -47,6 +47,7 @@ class PreparedTable:
     without_task: int
     without_target: int
     small_tasks: int
+    tied_tasks: int = 0
 
     @property
     def inputs(self) -> list[InputColumn]:
@@ -138,7 +139,7 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
     has_task = np.array([name is not None for name in names], bool)
     kept = has_task & ~np.isnan(target.values)
     columns = input_columns(raw, spec, names, kept)
-    rows = _rows_by_task(raw, spec, names, kept)
+    rows, tied = rows_by_task(raw, spec, names, kept)
     large = {name: each for name, each in rows.items() if len(each) >= MIN_ROWS}
     if len(large) < MIN_TASKS:
         actual = f"{len(large)}" + (
@@ -156,6 +157,7 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
         int((~has_task).sum()),
         int((has_task & ~kept).sum()),
         len(rows) - len(large),
+        tied,
     )
     _check_float32(table)
     return table
@@ -170,28 +172,3 @@ def _check_float32(table: PreparedTable) -> None:
         expected = "values that differ in float32, in which models compute"
         fix = f"subtract a number near its smallest value, {np.nanmin(values):.0f}, and predict the difference"
         raise DataError(expectation(f"--target {name}", expected, f"{kept:,} of {exact:,} different ones", fix))
-
-
-def _rows_by_task(raw: RawTable, spec: TableSpec, names: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
-    """The indices of each task's rows, sorted by `--order` if there is one, else as they are in the file."""
-    places = np.flatnonzero(kept)
-    ranks = np.zeros(raw.rows, np.int64)
-    if spec.order:
-        ranks = read_order(raw, _order_column(raw, spec), kept)
-        places = places[np.argsort(ranks[places], kind="stable")]
-    distinct, codes = np.unique(names[places].astype(str), return_inverse=True)
-    by_task = places[np.argsort(codes, kind="stable")]
-    parts = np.split(by_task, np.cumsum(np.bincount(codes))[:-1])
-    if spec.order:
-        check_sorts(spec.order, [ranks[part] for part in parts])
-    return dict(zip(distinct.tolist(), parts, strict=True))
-
-
-def _order_column(raw: RawTable, spec: TableSpec) -> ColumnData:
-    """As a column of codes alone where --categories says so and it is not all numbers."""
-    try:
-        return read_column(raw, spec.order, decimal=spec.decimal)
-    except DataError:
-        if spec.order not in spec.categories:
-            raise
-        return read_column(raw, spec.order, category=True)

@@ -114,3 +114,11 @@ def test_the_share_of_a_column_is_said_of_what_it_holds_for(tmp_path: Path) -> N
     some = [y if row % 3 == 0 else None for row, y in enumerate(COLUMNS["y"])]
     (caution,) = cautions(table(tmp_path, {**COLUMNS, "z": some}), (3, 5))
     assert "of how y varies where it is not missing." in caution
+
+
+def test_equal_values_of_the_order_are_said(tmp_path: Path) -> None:
+    days = [row % 6 for row in range(ROWS)]
+    assert not cautions(table(tmp_path, {**COLUMNS, "day": days}, order="day", inputs=("x",)), (3, 5))
+    days[1] = 0
+    (caution,) = cautions(table(tmp_path, {**COLUMNS, "day": days}, order="day", inputs=("x",)), (3, 5))
+    assert caution.startswith("day has the same value in several rows of 1 task. They keep the order of the table")

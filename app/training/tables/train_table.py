@@ -17,6 +17,7 @@ from app.device import describe
 from app.families.table import Table
 from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
+from app.training.family_and_network import find_algorithm
 from app.training.optional_packages import LOG, PLOTS, TABLES, require
 from app.training.publish import training_record
 from app.training.tables.destination import bundle_folder
@@ -91,6 +92,8 @@ def run_table(
     check_name(settings.bundle)
     folder, machine = bundle_folder(models_dir, settings.bundle, settings.spec), describe(torch.device("cpu"))
     table = make_table(settings)
+    if settings.algorithm not in ("", AUTO):
+        find_algorithm(settings.algorithm, table.kind)
     asked, settings = settings, replace(settings, support=usable_sizes(table, settings.support))
     console.print(table_summary(table.prepared, asked.support), markup=False, highlight=False, soft_wrap=True)
     if settings.support != asked.support:

@@ -21,6 +21,7 @@ from app.families.tables.splits import split_tasks
 from app.families.tables.table_spec import TableSpec, check_spec
 from app.families.tables.target_column import Target, read_target, read_target_data
 from app.families.tables.task_column import MIN_ROWS, MIN_TASKS, task_names
+from app.learn.target_scale import MAX_STD, MIN_STD
 
 FITTED_ROWS = 200_000
 """The encoder is fitted on at most so many training rows."""
@@ -160,6 +161,7 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
         tied,
     )
     _check_float32(table)
+    _check_scale(table)
     return table
 
 
@@ -172,3 +174,14 @@ def _check_float32(table: PreparedTable) -> None:
         expected = "values that differ in float32, in which models compute"
         fix = f"subtract a number near its smallest value, {np.nanmin(values):.0f}, and predict the difference"
         raise DataError(expectation(f"--target {name}", expected, f"{kept:,} of {exact:,} different ones", fix))
+
+
+def _check_scale(table: PreparedTable) -> None:
+    """Raise DataError where the numbers of the target are so small or so large that float32 lacks their squares."""
+    if table.spec.kind != "regression":
+        return
+    rows = np.concatenate([table.rows[name] for name in table.splits["training"]])
+    std = float(table.target.values[rows].std())
+    if std > 0 and not MIN_STD <= std <= MAX_STD:
+        expected = f"numbers with a standard deviation of {MIN_STD:g} to {MAX_STD:g}"
+        raise DataError(expectation(f"--target {table.spec.target}", expected, f"{std:.2g}", "use another unit"))

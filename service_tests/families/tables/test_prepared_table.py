@@ -124,6 +124,13 @@ def test_more_that_cannot_be_used(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("scale", [1e22, 1e-20])
+def test_a_target_on_a_scale_whose_squares_float32_lacks(tmp_path: Path, scale: float) -> None:
+    message = failure(tmp_path, {**COLUMNS, "y": [float(str(y)) * scale for y in COLUMNS["y"]]})
+    assert message.startswith("--target y: expected numbers with a standard deviation of 1e-18 to 1e+18, got ")
+    assert message.endswith(": use another unit")
+
+
 @pytest.mark.parametrize("unit", ["{} %", "${}"])
 def test_a_target_with_units(tmp_path: Path, unit: str) -> None:
     columns = {**COLUMNS, "y": [unit.format(row % 50) for row in range(ROWS)]}

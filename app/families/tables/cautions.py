@@ -114,7 +114,7 @@ def _form(table: PreparedTable, data: ColumnData) -> Iterator[str]:
         return
     if form := written_form(data):
         yield (
-            f"{data.name} looks like {form.looks}, but is read as {data.distinct:,} categories. If they are no names, "
+            f"{data.name} looks like {form.looks}, but is read as {data.distinct:,} categories. If they are not names, "
             f"{form.fix}."
         )
 

@@ -122,3 +122,9 @@ def test_equal_values_of_the_order_are_said(tmp_path: Path) -> None:
     days[1] = 0
     (caution,) = cautions(table(tmp_path, {**COLUMNS, "day": days}, order="day", inputs=("x",)), (3, 5))
     assert caution.startswith("day has the same value in several rows of 1 task. They keep the order of the table")
+
+
+def test_names_of_columns_do_not_break_the_table(tmp_path: Path) -> None:
+    lines = table_summary(table(tmp_path, {**COLUMNS, "a|b": COLUMNS["x"], '"c\nd"': COLUMNS["x"]}), (3,)).splitlines()
+    assert "| a\\|b | number | none | an input: the number, scaled |" in lines
+    assert "| c d | number | none | an input: the number, scaled |" in lines

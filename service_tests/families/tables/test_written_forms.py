@@ -79,8 +79,8 @@ def test_a_column_that_may_be_meant_as_numbers_is_said(tmp_path: Path) -> None:
     columns = {**COLUMNS, "dose": [f"{row % 7} mg" for row in range(ROWS)]}
     (caution,) = cautions(table(tmp_path, columns), (3, 5))
     assert caution == (
-        "dose looks like numbers with mg, but is read as 7 categories. If they are no names, write numbers without mg; "
-        "a unit may stand in the name of the column, as in dose (mg)."
+        "dose looks like numbers with mg, but is read as 7 categories. If they are not names, write numbers without "
+        "mg; a unit may stand in the name of the column, as in dose (mg)."
     )
     assert not cautions(table(tmp_path, columns, categories=("dose",)), (3, 5))
 
@@ -101,7 +101,7 @@ def test_numbers_in_quotes_are_said() -> None:
 
     (caution,) = found([str(row % 7) for row in range(180)])
     assert caution.startswith(
-        "x looks like numbers in quotes, but is read as 7 categories. If they are no names, write"
+        "x looks like numbers in quotes, but is read as 7 categories. If they are not names, write"
     )
     assert not found([f"{row % 7:03d}" for row in range(180)])
 

@@ -90,8 +90,8 @@ def run_table(
     require(LOG, PLOTS)
     require(*TABLES, extra="tables")
     check_name(settings.bundle)
-    folder, machine = bundle_folder(models_dir, settings.bundle, settings.spec), describe(torch.device("cpu"))
-    table = make_table(settings)
+    machine, table = describe(torch.device("cpu")), make_table(settings)
+    folder = bundle_folder(models_dir, settings.bundle, replace(settings.spec, task=table.task))
     if settings.algorithm not in ("", AUTO):
         find_algorithm(settings.algorithm, table.kind)
     asked, settings = settings, replace(settings, support=usable_sizes(table, settings.support))

@@ -18,7 +18,7 @@ MAX_UNITS = 3
 SIGN = r"[$€£¥%‰°]"
 CURRENCY = r"[$€£¥]|USD|EUR|GBP|CHF"
 WITH_UNIT = re.compile(
-    rf"(?:(?P<before>{CURRENCY})\s*)?(?P<number>[+\-\u2212]?\d[\d.,'\u2019]*)(?P<space>\s*)"
+    rf"(?:(?P<before>{CURRENCY})\s*)?(?P<number>[+\-\u2212]?\d(?:[\d.,'\u2019]*\d)?)(?P<space>\s*)"
     rf"(?P<after>(?:{SIGN}|[^\W\d_])\S{{0,11}})?"
 )
 ORDINALS = {"st", "nd", "rd", "th"}
@@ -29,7 +29,7 @@ YEAR = r"(18|19|20|21)\d\d"
 DATES = re.compile(
     rf"{DAY}[./-]{DAY}[./-]({YEAR}|\d\d)(\D.*)?"  # 19.05.2024, 5/19/24 14:30
     rf"|{YEAR}[./-]{MONTH}([./-]{DAY})?(\D.*)?"  # 2024-05, 2024/05/19
-    rf"|{MONTH}[./-]{YEAR}|{DAY}\.{MONTH}\.?"  # 05/2024, 19.05.
+    rf"|{MONTH}[./-]{YEAR}|{DAY}\.{MONTH}\."  # 05/2024, 19.05.
     rf"|{YEAR}\W?[QWHqwh]\d\d?|[QWHqwh]\d\d?\W?{YEAR}"  # 2024-W20, Q2 2024
     rf"|{DAY}\W+[^\W\d_]{{3,}}\W+{YEAR}(\D.*)?"  # 19 May 2024
     rf"|({DAY}\W*)?{MONTH_NAME}[^\W\d_]*\W*({DAY}\W+)?{YEAR}(\D.*)?"  # May 19, 2024

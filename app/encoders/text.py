@@ -9,7 +9,7 @@ import numpy as np
 from app.encoders.encoder import Rows, StateError
 from app.encoders.error_places import place, show
 from app.encoders.finite_numbers import read_floats
-from app.encoders.posted_texts import SEND, checked_text, of_length_1
+from app.encoders.posted_texts import check_is_embedding, checked_text, of_length_1
 from app.encoders.sentences.bert_form import Pooling
 from app.encoders.sentences.model_files import DEFAULT, TOKENIZER, WEIGHTS, ModelId, find, sha256_of
 from app.encoders.sentences.pooling_files import pooling_of
@@ -119,9 +119,9 @@ class TextEncoder:
         return (self.width,)
 
     def seconds(self, kept: Rows) -> float:
-        """Of encoding the texts."""
+        """Of encoding the texts, each of them once."""
         longest = self.id.max_tokens * TOKEN_CHARACTERS
-        texts = [min(len(row), longest) for row in kept if isinstance(row, str)]
+        texts = [min(len(row), longest) for row in {row for row in kept if isinstance(row, str)}]
         return len(texts) * TEXT_S + sum(texts) / TOKEN_CHARACTERS * TOKEN_S
 
     def encode(self, rows: Rows) -> np.ndarray:
@@ -143,7 +143,8 @@ class TextEncoder:
         It refuses whatever `encode` would.
         """
         if isinstance(rows, np.ndarray):
-            rows = rows.tolist() if rows.dtype.kind in "OU" else read_floats(rows, self.feature_shape)
+            are_embeddings = rows.dtype.kind not in "OU" and rows.shape[1:] == self.feature_shape
+            rows = read_floats(rows, self.feature_shape) if are_embeddings else rows.tolist()
         if not len(rows):
             return np.zeros((0, self.width), np.float32)
         if isinstance(rows, np.ndarray):
@@ -154,11 +155,7 @@ class TextEncoder:
     def _kept(self, row: Any, index: int) -> str | np.ndarray:
         if isinstance(row, str):
             return checked_text(row, index)
-        if not isinstance(row, list | tuple | np.ndarray):
-            raise Invalid(place(index), f"a text, or {self.width} numbers", show(row), SEND)
-        if not isinstance(row, np.ndarray) and row and all(isinstance(each, str) for each in row):
-            count = f"an array of {len(row)} text{'' if len(row) == 1 else 's'}"
-            raise Invalid(place(index), f"a text, or {self.width} numbers", count, SEND)
+        check_is_embedding(row, index, self.width)
         try:
             embedding = read_floats([row], self.feature_shape)
         except Invalid as error:

@@ -89,6 +89,7 @@ def test_it_names_the_texts_that_are_cut(encoder: TextEncoder) -> None:
     embedding = np.ones(WIDTH, np.float32)
     assert short.cut(["card", "the card is my pin", embedding, "the card is my", "天", "今天天气好"]) == [1, 5]
     assert short.cut([]) == []
+    assert short.cut([f"card{' ' * 30_000}", f"card{' ' * 30_000}pin"]) == [1]
 
 
 def test_an_embedding_may_have_any_length_but_0(encoder: TextEncoder) -> None:
@@ -100,6 +101,26 @@ def test_an_embedding_may_have_any_length_but_0(encoder: TextEncoder) -> None:
     for rows in (np.zeros((2, WIDTH)), [TEXTS[0], [0.0] * WIDTH]):
         with pytest.raises(Invalid, match=r"^\[[01]\]: expected an embedding, got zeros alone"):
             encoder.encode(rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "actual"),
+    [
+        (np.array([5, 6]), "5"),
+        (np.array([[5], [6]]), "5"),
+        ([5, "card"], "5"),
+        ([[5], "card"], "5"),
+        ([[1, 2, 3], "card"], "3 numbers"),
+        (np.zeros((2, 3)), "3 numbers"),
+        ([[], "card"], "0 numbers"),
+        ([None], "null"),
+    ],
+    ids=str,
+)
+def test_numbers_are_no_text(encoder: TextEncoder, rows: object, actual: str) -> None:
+    expected = f"[0]: expected a text, or {WIDTH} numbers, got {actual}: send a string"
+    with pytest.raises(Invalid, match=f"^{re.escape(expected)}$"):
+        encoder.canonical(rows)  # type: ignore[arg-type]
 
 
 def test_other_files_than_those_of_the_bundle_are_refused(encoder: TextEncoder, tmp_path: Path) -> None:

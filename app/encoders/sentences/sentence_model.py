@@ -47,7 +47,9 @@ class SentenceModel(NamedTuple):
         """Which texts are longer than the model reads."""
         limit = self.max_tokens * LONGEST_WORD
         encodings = self.tokenizer.encode_batch([text[:limit] for text in texts])
-        return [bool(each.overflowing) or len(text) > limit for each, text in zip(encodings, texts, strict=True)]
+        # spaces are no tokens
+        pairs = zip(encodings, texts, strict=True)
+        return [bool(each.overflowing) or bool(text[limit:].strip()) for each, text in pairs]
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         limit = self.max_tokens * LONGEST_WORD

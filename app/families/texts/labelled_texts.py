@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from app.encoders.error_places import is_missing, show
-from app.errors import DataError, expectation, missing_package
+from app.encoders.posted_texts import checked_text
+from app.errors import DataError, Invalid, expectation, missing_package
 
 if TYPE_CHECKING:
     from app.families.tables.raw_table import RawTable
 
+LEAVE_OUT = "or leave the row out"
 MIN_TEXTS = 20
 """Texts of a label: 5 to adapt to and 15 to predict, as evaluations have them."""
 
@@ -68,16 +70,17 @@ def _read(table: "RawTable", name: str, read: Callable[[Any], str]) -> list[str 
         try:
             values.append(None if is_missing(value) else read(value))
         except _WrongValue as error:
-            expected, fix = error.args
-            where = f"{table.name}, {table.place(row)}, {name}"
-            raise DataError(expectation(where, expected, show(value), fix)) from error
+            raise DataError(expectation(f"{table.name}, {table.place(row)}, {name}", *error.args)) from error
     return values
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise _WrongValue("a text", "write a string, or leave the row out")
-    return value
+        raise _WrongValue("a text", show(value), f"write a string, {LEAVE_OUT}")
+    try:
+        return checked_text(value, 0) if value.strip() else ""
+    except Invalid as error:
+        raise _WrongValue(*error.reason[:2], f"correct it, {LEAVE_OUT}") from error
 
 
 def _label(value: Any) -> str:
@@ -85,9 +88,9 @@ def _label(value: Any) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     if not isinstance(value, str | bool | int | np.bool_ | np.integer):
-        raise _WrongValue("a label", "write a text, a whole number, true or false, or leave the row out")
+        raise _WrongValue("a label", show(value), f"write a text, a whole number, true or false, {LEAVE_OUT}")
     return str(value)
 
 
 class _WrongValue(ValueError):
-    """A value that is not of its type: what was expected, and the fix."""
+    """A value that is not of its type: what was expected, what came, and the fix."""

@@ -28,6 +28,8 @@ def rows(label: Any) -> list[tuple[Any, Any]]:
         ((["stop"], "a"), "message: expected a text, got an array: write a string, or leave the row out"),
         ((5, "a"), "message: expected a text, got 5: write a string"),
         ((True, "a"), "message: expected a text, got true: write a string"),
+        (("\ud800", "a"), "message: expected a text in Unicode, got half of a surrogate pair: correct it, or leave"),
+        (("\u200b", "a"), "message: expected a text, got one of control characters: correct it, or leave the row out"),
         (("stop", ["a"]), "topic: expected a label, got an array: write a text, a whole number, true or false"),
         (("stop", {"a": 1}), "topic: expected a label, got an object: write"),
         (("stop", 1.5), "topic: expected a label, got 1.5: write"),

@@ -85,7 +85,7 @@ def read_support(
         return _read_rows(support, model, limit, place, read_support)
     arrays = read_addition(support, model, limit, place)
     if arrays.labels:
-        check_examples(model, arrays, f"{place}.labels", names_count=names_count)
+        check_examples(model, arrays.size, arrays.labels, f"{place}.labels", names_count=names_count)
         check_declared(arrays.targets, arrays.labels, f"{place}.targets")
     return arrays
 

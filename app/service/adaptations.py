@@ -48,7 +48,13 @@ from app.service.pinned_bundles import PinnedBundles
 from app.service.query_jobs import checked_predictions, query_job
 from app.service.record import Adaptation, Change
 from app.service.record_changes import with_edit, with_examples, with_revision, without_example, without_last_stage
-from app.service.request_checks import check_classes, check_declared, check_extended_size, check_labels
+from app.service.request_checks import (
+    check_classes,
+    check_declared,
+    check_examples,
+    check_extended_size,
+    check_labels,
+)
 from app.service.store_protocol import Filter, Name, Store
 from app.service.support_set import SupportSet
 from app.service.worker_protocol import Worker
@@ -276,6 +282,8 @@ class Adaptations:
         if new.declares_labels:
             check_declared(more.targets, (*old.all_labels, *more.labels), "targets")
             check_labels(len(new.labels), self._defaults.max_support, "labels")
+            known, size = [each for each in old.labels if each not in more.labels], old.support_size + more.size
+            check_examples(self.model_of(old), size, more.labels, "labels", names_count=new.label_names, known=known)
         check_classes(len(new.labels), self.model_of(old), "labels" if more.labels else "targets")
         return new
 
@@ -455,7 +463,7 @@ class Adaptations:
     async def _drop(self, adaptation: Adaptation, features: bool) -> None:
         """Free the slot of fast weights that are not needed any more. features: whether to free these too"""
         if features and any(stage.inputs.dtype == object for stage in adaptation.stages):
-            await self._worker.forget(adaptation.task)
+            await self._worker.forget(adaptation.owner, [*adaptation.rows, *adaptation.task.names.values()])
         try:
             model = self._catalogue.serving(adaptation, pinned=True)
         except UnknownModel:

@@ -206,12 +206,9 @@ class Engine:
             self._state(model, job).fast.put([job.key], [0], states)
         yield adapted
 
-    def forget(self, task: Task) -> None:
-        """Drop the features of what a record keeps, if they are cached."""
-        for stage in task.stages:
-            if stage.kept_by is not None:
-                posted = stage.inputs if stage.inputs.dtype == object else ()
-                self.features.drop(stage.kept_by, [*posted, *stage.names.values()])
+    def forget(self, owner: str, rows: Iterable[object]) -> None:
+        """Drop the features of rows of an owner, if they are cached."""
+        self.features.drop(owner, rows)
 
     def drop(self, model: Model, key: Hashable) -> None:
         """Drop the fast weights under a key from the cache, if they are there."""

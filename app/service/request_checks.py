@@ -15,7 +15,6 @@ from app.service.class_labels import Label
 from app.service.cross_validation import Method
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
-from app.service.support_set import SupportSet
 from app.service.task import Task
 
 MAX_DIGITS = 20
@@ -63,18 +62,22 @@ def check_declared(targets: np.ndarray, labels: Sequence[Label], place: str) -> 
             raise Invalid(f"{place}[{index}]", "one of the labels", show(label), "add it to labels, or correct it")
 
 
-def check_examples(model: Model, support: SupportSet, place: str, *, names_count: bool) -> None:
+def check_examples(
+    model: Model, size: int, labels: Sequence[Label], place: str, *, names_count: bool, known: Sequence[Label] = ()
+) -> None:
     """Check that a support set has examples if the model makes its output for a class of them.
 
-    place: of the labels
+    size: how many it has
+    labels, place: the declared labels, and where they are
     names_count: whether the words of a label are an example
+    known: labels that were declared before
     """
-    if support.size == 0 and model.bundle.algorithm.needs_examples:
+    if size == 0 and model.bundle.algorithm.needs_examples:
         name = model.bundle.name
         if names_count:
-            words = label_words(support.labels)
+            words = label_words([*known, *labels])[len(known) :]
             if None in words:
-                label = support.labels[words.index(None)]
+                label = labels[words.index(None)]
                 fix = "send an example of it too, or a label such as card_arrival"
                 raise Invalid(f"{place}[{words.index(None)}]", "a label with words of its own", show(label), fix)
             return

@@ -18,7 +18,6 @@ from app.service.engine import Engine
 from app.service.job import Job, Result
 from app.service.large_work import LargeJob, LargeResult, LargeWork
 from app.service.model import Model
-from app.service.task import Task
 from app.service.work_cost import LARGE
 
 MAX_WAITING = 4
@@ -93,9 +92,9 @@ class Lanes:
         """Free the fast weights under a key."""
         await self._small.call(partial(self._engine.drop, model, key))
 
-    async def forget(self, task: Task) -> None:
-        """Drop the features of what a record keeps."""
-        await self._small.call(partial(self._engine.forget, task))
+    async def forget(self, owner: str, rows: Sequence[object]) -> None:
+        """Drop the features of rows of an owner."""
+        await self._small.call(partial(self._engine.forget, owner, rows))
 
     async def _submit_one_large(self, job: Job, caller: Caller | None) -> Result:
         (result,) = await self._submit_large([job], caller)

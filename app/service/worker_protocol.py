@@ -7,7 +7,6 @@ from app.learn.divergence import Adapted
 from app.service.deadlines import Caller
 from app.service.job import Job, Result
 from app.service.model import Model
-from app.service.task import Task
 
 
 class Worker(Protocol):
@@ -28,5 +27,5 @@ class Worker(Protocol):
     async def drop(self, model: Model, key: Hashable) -> None:
         """Free the fast weights under a key."""
 
-    async def forget(self, task: Task) -> None:
-        """Free the features of what a record keeps."""
+    async def forget(self, owner: str, rows: Sequence[object]) -> None:
+        """Free the features of rows of an owner."""

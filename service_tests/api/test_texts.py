@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from app.encoders.sentences.sentence_model import SentenceModel
 from app.encoders.text import TextEncoder
 from service_tests.sentence_models import WIDTH, write_sentence_model, write_text_bundle
 
@@ -135,6 +136,36 @@ def test_a_class_works_from_its_name_alone(client: TestClient) -> None:
 )
 def test_what_cannot_be_used_is_refused(client: TestClient, body: dict[str, Any], detail: str) -> None:
     assert post(client, "/adapt", 422, model="named", **body)["detail"].startswith(detail)
+
+
+def test_a_label_that_takes_the_words_of_another_is_refused(client: TestClient) -> None:
+    """Alone they are words, together they differ in their numbers: no class would have an example."""
+    adapted = post(client, "/adapt", 201, model="named", support={"labels": ["card 1", "the rain"]})
+    path = f"/adaptations/{adapted['adaptation_id']}/support"
+    answer = post(client, path, 422, labels=["the rain", "the sun", "card 2"])
+    assert answer["detail"].startswith('labels[2]: expected a label with words of its own, got "card 2"')
+    assert post(client, path, labels=["the sun", "card 1"])["labels"] == ["card 1", "the rain", "the sun"]
+    answer = post(client, path, labels=["card 2"], inputs=["my card"], targets=["card 2"])
+    assert answer["support_size"] == 1, "with an example, as in POST /adapt"
+
+
+def test_a_forgotten_text_without_weight_leaves_the_cache(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded: list[str] = []
+    embed = SentenceModel.embed
+
+    def watched(model: SentenceModel, texts: Sequence[str]) -> np.ndarray:
+        embedded.extend(texts)
+        return embed(model, texts)
+
+    monkeypatch.setattr(SentenceModel, "embed", watched)
+    text = SUPPORT["inputs"][0]
+    adaptation = adapt(client, support={**SUPPORT, "weights": [0, 1, 1, 1, 1]})["adaptation_id"]
+    for _ in range(2):
+        predict(client, adaptation_id=adaptation, queries=[text])
+    assert embedded.count(text) == 1
+    client.delete(f"/adaptations/{adaptation}/support/0").raise_for_status()
+    predict(client, adaptation_id=adaptation, queries=[text])
+    assert embedded.count(text) == 2
 
 
 def test_label_names_are_for_models_of_texts(serve: Callable[..., TestClient]) -> None:

@@ -118,7 +118,7 @@ def test_only_what_is_missing_is_encoded(model: Model, encoded: list[int]) -> No
     engine.run([Job(model, "one", task(FILES[:2]), queries)])
     engine.run([Job(model, "one", task(FILES[:2]), queries), *(Job(model, "two", task(FILES[1:]), queries),) * 2])
     assert encoded == [2, 2]
-    engine.forget(task(FILES))
+    engine.forget("ann", FILES)
     assert len(engine.features) == 0
 
 
@@ -261,7 +261,7 @@ def test_a_forgotten_text_leaves_the_cache_with_the_words_of_its_label(texts: Mo
     engine, queries = Engine(1 << 20), object_rows(["my card", "please"])
     first = engine.run([Job(texts, "a", text_task(), queries, similar=True)])
     assert len(engine.features) == 3 + 2 + 1  # "my card" is an example and a query
-    engine.forget(text_task())
+    engine.forget("ann", ["my card", "the card lost", "change the pin", "card", "pin change"])
     assert len(engine.features) == 1
     again = engine.run([Job(texts, "a", text_task(), queries, similar=True)])
     assert first[0].similarity is not None
@@ -273,7 +273,7 @@ def test_owners_do_not_share_embeddings(texts: Model) -> None:
     engine, queries = Engine(1 << 20), object_rows(["please"])
     engine.run([Job(texts, owner, text_task(owner), queries) for owner in ("ann", "bob")])
     assert len(engine.features) == 2 * (3 + 2 + 1)
-    engine.forget(text_task("ann"))
+    engine.forget("ann", [*text_task().inputs, *text_task().names.values()])
     assert len(engine.features) == 6 + 1
 
 

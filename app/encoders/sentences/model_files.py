@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from app.encoders.encoder import FilesError, PackageMissing
 from app.encoders.error_places import show
 from app.encoders.sentences.bert_form import BertForm
-from app.errors import cause_text, expected_text, missing_package, shown
+from app.errors import cause_text, expected_text, missing_package
 
 DEFAULT = "all-MiniLM-L6-v2"
 """The model that comes with the extra `text`."""
@@ -113,7 +113,7 @@ def _of_folder(model: str) -> ModelFiles | None:
 def _of_cache(model: str) -> ModelFiles:
     expected = f"{DEFAULT!r}, the folder of a sentence model or the name of one that was downloaded"
     if not NAME.fullmatch(model):
-        raise FilesError(f"model: {expected_text(expected, shown(model), 'there is no such folder')}")
+        raise FilesError(f"model: {expected_text(expected, repr(model), 'there is no such folder')}")
     if find_spec("huggingface_hub") is None:
         raise PackageMissing(missing_package("huggingface_hub", EXTRA))
     from huggingface_hub import snapshot_download  # only models from its cache need it
@@ -123,7 +123,7 @@ def _of_cache(model: str) -> ModelFiles:
         folder = Path(snapshot_download(model, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError) as error:
         fix = f"there is no such folder: name one, or run `hf download {model}` once"
-        raise FilesError(f"model: {expected_text(expected, shown(model), fix)}") from error
+        raise FilesError(f"model: {expected_text(expected, repr(model), fix)}") from error
     return ModelFiles(folder, folder.name)
 
 

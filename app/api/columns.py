@@ -5,7 +5,7 @@ from typing import Any
 from app.bundles.bundle import Bundle
 from app.bundles.manifest import Manifest
 from app.encoders.column_order import in_column_order
-from app.errors import Invalid
+from app.errors import Invalid, name_text
 from app.learn.target_scale import TargetSpec
 from app.service.answers import KINDS
 
@@ -53,6 +53,11 @@ def target_names(bundle: Bundle, inputs: list[str], place: str) -> list[str]:
         fix = f"{bundle.name} has an input called {both[0]} too, so send JSON with inputs and targets"
         raise Invalid(place, "different names for inputs and targets", both[0], fix)
     return names
+
+
+def rename_target(target: str, others: list[str]) -> str:
+    """What to do where the column of the target is missing. others: the columns that are no inputs"""
+    return f"rename {name_text(others[0])} to {target}" if len(others) == 1 else f"add the target as {target}"
 
 
 def refuse_extra(names: list[str], known: list[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from app.api.columns import describe_inputs, describe_targets, names_of, refuse_extra, target_names
+from app.api.columns import describe_inputs, describe_targets, names_of, refuse_extra, rename_target, target_names
 from app.api.csv_cells import NUMBER, read_cells
 from app.api.csv_text import CsvText, Rows, at
 from app.api.read_arrays import read_queries
@@ -46,7 +46,7 @@ class CsvTable:
         known = names_of(inputs["columns"])
         self._targets = describe_targets(bundle.manifest) if with_targets else []
         self.targets = target_names(bundle, known, "") if with_targets else []
-        _check_present(self.targets, names)
+        _check_targets(self.targets, names, known)
         others = [name for name in names if name not in self.targets]
         if known:
             self._columns = inputs["columns"]
@@ -161,12 +161,22 @@ def _refuse_targets(names: list[str], bundle: Bundle) -> None:
             raise Invalid(at(1, name), "columns of inputs", "the target", "remove the column, or give it another name")
 
 
+def _check_targets(targets: list[str], names: list[str], known: list[str]) -> None:
+    """Raise Invalid for a target without a column of its name. known: the inputs, empty where they have no names"""
+    if missing := [name for name in targets if name not in names]:
+        expected = {*targets, *known}
+        others = [name for name in names if name not in expected] if known and len(missing) == 1 else []
+        raise _lacking(missing[0], targets, rename_target(missing[0], others))
+
+
 def _check_present(wanted: list[str], names: list[str]) -> None:
     if missing := [name for name in wanted if name not in names]:
-        raise Invalid(at(1, missing[0]), f"the column{'' if len(wanted) == 1 else 's'} {', '.join(wanted)}", *_NONE)
+        raise _lacking(missing[0], wanted, "add the column")
 
 
-_NONE = "none of this name", "add the column"
+def _lacking(name: str, wanted: list[str], fix: str) -> Invalid:
+    expected = f"the column{'' if len(wanted) == 1 else 's'} {', '.join(wanted)}"
+    return Invalid(at(1, name), expected, "none of this name", fix)
 
 
 def _by_position(names: list[str], targets: list[str], inputs: dict[str, Any]) -> list[dict[str, Any]]:

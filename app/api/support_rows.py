@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.api.columns import target_names
+from app.api.columns import rename_target, target_names
 from app.bundles.bundle import Bundle
 from app.encoders.error_places import place as place_of
 from app.errors import Invalid
@@ -64,7 +64,8 @@ def from_objects(rows: Sequence[dict[str, Any]], bundle: Bundle, place: str) -> 
     for index, row in enumerate(rows):
         for name in targets:
             if name not in row:
-                raise Invalid(f"{place}{place_of(index, name)}", "a value", "none", f"add the target as {name}")
+                others = [each for each in row if each not in (*names, *targets)]
+                raise Invalid(f"{place}{place_of(index, name)}", "a value", "none", rename_target(name, others))
     inputs = [{name: value for name, value in row.items() if name not in targets} for row in rows]
     values = [row[targets[0]] if len(targets) == 1 else [row[name] for name in targets] for row in rows]
 

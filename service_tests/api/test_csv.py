@@ -122,6 +122,19 @@ def test_a_label_that_is_not_declared_is_named(client: TestClient) -> None:
     assert wrong["detail"] == ('line 3, label: expected one of the labels, got "hihg": add it to labels, or correct it')
 
 
+@pytest.mark.parametrize(
+    ("model", "name", "column"), [("risks", "lab", "label"), ("wards", "stay", "target")], ids=["label", "number"]
+)
+def test_a_target_of_another_name_is_to_be_renamed(client: TestClient, model: str, name: str, column: str) -> None:
+    row = OBJECTS[0] | {name: 1}
+    wrong = post(client, f"/adapt?model={model}", as_csv([row])).json()["detail"]
+    assert wrong == f"line 1, {column}: expected the column {column}, got none of this name: rename {name} to {column}"
+    wrong = client.post("/adapt", json={"model": model, "support": {"rows": [row]}}).json()["detail"]
+    assert wrong == f"support.rows[0].{column}: expected a value, got none: rename {name} to {column}"
+    wrong = post(client, f"/adapt?model={model}", as_csv(OBJECTS[:1])).json()["detail"]
+    assert wrong.endswith(f": add the target as {column}")
+
+
 def test_labels_are_strings(client: TestClient) -> None:
     adaptation = adapt(client, as_csv(LABELLED[:3]), "model=risks")
     assert client.get(f"/adaptations/{adaptation}").json()["labels"] == ["low", "1"]

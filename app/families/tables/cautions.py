@@ -8,18 +8,16 @@ from app.encoders.columns.category import MAX_CATEGORIES
 from app.families.tables.column_data import ColumnData
 from app.families.tables.float32_loss import KEPT, distinct_in_tasks, loss_text
 from app.families.tables.input_columns import InputColumn, names_the_task
+from app.families.tables.leaks import explained
+from app.families.tables.number_text import leading_zero
 from app.families.tables.prepared_table import PreparedTable
 from app.families.tables.splits import FEW_TASKS
+from app.families.tables.written_forms import written_form
 
 ROWS = 50_000
 """Of which leaks are looked for."""
-BINS = 50
 LEAK = 0.99
 """A column leaks the target if it alone explains this share of the variance."""
-FEW_ROWS_LEAK = 0.9999
-"""In fewer than 2 * BINS rows, a line has to explain this share."""
-MIN_ROWS = 10
-"""Of which leaks are looked for at all."""
 COMMON = 0.95
 """A target hardly varies if one value has this share of the rows."""
 SPAN = 100
@@ -28,7 +26,14 @@ SPAN = 100
 
 def cautions(table: PreparedTable, support: Sequence[int]) -> list[str]:
     """Sentences, the most important first. support: the numbers of known rows that the model is for"""
-    return [*_few_tasks(table), *_left_out_rows(table, support), *_inputs(table), *_target(table), *_repeats(table)]
+    return [
+        *_few_tasks(table),
+        *_left_out_rows(table, support),
+        *_inputs(table),
+        *_target(table),
+        *_ties(table),
+        *_repeats(table),
+    ]
 
 
 def _few_tasks(table: PreparedTable) -> Iterator[str]:
@@ -76,12 +81,16 @@ def _inputs(table: PreparedTable) -> Iterator[str]:
         yield from _input(table, column, names, kept)
         if column.data is not None and column.data.type == "number":
             yield from _loss(table, column.name, column.data.values)
+            yield from _codes(table, column.name, "codes")
+        elif column.data is not None:
+            yield from _form(table, column.data)
         assert column.data is not None, "an input has values"
-        share = explained(column.data, table.target.values, rows, codes)
+        share, where = explained(column.data, table.target.values, rows, codes)
         if share > LEAK:
+            known = " where it is not missing" if column.data.missing[rows].any() else ""
             yield (
-                f"{column.name} alone explains {100 * share:.1f} % of how {table.spec.target} varies. If it is known "
-                "only after the target is, leave it out with --inputs."
+                f"{column.name} alone explains {100 * share:.1f} % of how {table.spec.target} varies{where}{known}. If "
+                "it is known only after the target is, leave it out with --inputs."
             )
 
 
@@ -99,10 +108,30 @@ def _input(table: PreparedTable, column: InputColumn, names: np.ndarray, kept: n
         )
 
 
+def _form(table: PreparedTable, data: ColumnData) -> Iterator[str]:
+    """Of a column of texts that may be meant as numbers or dates."""
+    if data.name in table.spec.categories:
+        return
+    if form := written_form(data):
+        yield (
+            f"{data.name} looks like {form.looks}, but is read as {data.distinct:,} categories. If they are not names, "
+            f"{form.fix}."
+        )
+
+
+def _codes(table: PreparedTable, name: str, use: str) -> Iterator[str]:
+    """Of a column of texts that are read as numbers although they may be codes. use: what they are then"""
+    if not table.raw.is_text or name in table.spec.categories:
+        return
+    if code := leading_zero(table.raw.columns[name]):
+        yield f"{name} has numbers that begin with 0, such as {code}. If they are {use}, add --categories {name}."
+
+
 def _target(table: PreparedTable) -> Iterator[str]:
     values, target = table.target.values, table.spec.target
     if table.spec.kind == "regression":
         yield from _loss(table, target, values)
+    yield from _codes(table, target, "labels")
     values = values[~np.isnan(values)]
     common = np.unique(values, return_counts=True)[1].max() / len(values)
     if common > COMMON:
@@ -126,6 +155,15 @@ def _loss(table: PreparedTable, name: str, values: np.ndarray) -> Iterator[str]:
         yield loss_text(name, exact, kept, float(np.nanmin(values)))
 
 
+def _ties(table: PreparedTable) -> Iterator[str]:
+    """Of rows that are equal in `--order`."""
+    if table.tied_tasks:
+        yield (
+            f"{table.spec.order} has the same value in several rows of {_tasks(table.tied_tasks)}. They keep the order "
+            "of the table, so in another order its known rows differ: name a column that tells them apart."
+        )
+
+
 def _repeats(table: PreparedTable) -> Iterator[str]:
     """Rows that are the same in all inputs, task and target."""
     codes, rows = table.task_codes, table.task_rows
@@ -137,43 +175,6 @@ def _repeats(table: PreparedTable) -> Iterator[str]:
             f"{_rows(len(rows) - distinct)} with the same inputs and target as another row of the same task. The copy "
             "of a known row is easy to predict: remove copies that were not measured again."
         )
-
-
-def explained(data: ColumnData, targets: np.ndarray, rows: np.ndarray, codes: np.ndarray) -> float:
-    """The share of the variance of the targets that a column explains: by itself, or in a line within each task.
-
-    codes: the task of each of the rows
-    """
-    rows, codes = (part[~data.missing[rows]] for part in (rows, codes))
-    target = targets[rows]
-    if len(rows) < MIN_ROWS or np.ptp(target) == 0:
-        return 0.0
-    if data.type != "number":
-        groups = np.unique([str(value) for value in data.values[rows]], return_inverse=True)[1]
-        return _between(target, groups) if groups.max() < len(rows) / BINS else 0.0
-    values = data.values[rows]
-    line = max(_line(values, target), _line(_centred(values, codes), _centred(target, codes)))
-    if len(rows) < 2 * BINS:
-        return line if line > FEW_ROWS_LEAK else 0.0
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
-    return max(line, _between(target, np.searchsorted(edges, values)))
-
-
-def _line(values: np.ndarray, target: np.ndarray) -> float:
-    if np.ptp(values) == 0 or np.ptp(target) == 0:
-        return 0.0
-    return float(np.corrcoef(values, target)[0, 1] ** 2)
-
-
-def _centred(values: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    counts = np.bincount(groups)
-    centred: np.ndarray = values - (np.bincount(groups, values) / np.maximum(counts, 1))[groups]
-    return centred
-
-
-def _between(target: np.ndarray, groups: np.ndarray) -> float:
-    """The share of the variance that lies between groups."""
-    return float(1 - (_centred(target, groups) ** 2).mean() / target.var())
 
 
 def _rows(count: int) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from app.encoders.columns.date import is_date
 from app.errors import DataError, expectation, shown
-from app.families.tables.number_text import read_numbers
+from app.families.tables.number_text import leading_zero, read_numbers
 from app.families.tables.numbers_of_table import read_numbers_of
 from app.families.tables.odd_values import as_float
 from app.families.tables.raw_table import RawTable
@@ -61,11 +61,14 @@ class ColumnData:
         return self.type == "number" and bool((self.present == np.floor(self.present)).all())
 
 
-def read_column(raw: RawTable, name: str, *, category: bool = False, decimal: str = "") -> ColumnData:
+def read_column(
+    raw: RawTable, name: str, *, category: bool = False, decimal: str = "", codes: str = "if numbers are codes"
+) -> ColumnData:
     """The values of a column, with the type that they show.
 
     category: whether its numbers are codes of categories
     decimal: `.` or `,`, where the user says which
+    codes: when `--categories` mends a text among numbers, for the error; empty for never
 
     Raises DataError that names the line of a value that does not fit the others.
     """
@@ -75,7 +78,7 @@ def read_column(raw: RawTable, name: str, *, category: bool = False, decimal: st
     present = np.array([value is not None for value in values], bool)
     kinds = {type(value) for value in values[present]}
     if kinds <= {str}:
-        return _from_text(raw, name, values, present, category=category, decimal=decimal)
+        return _from_text(raw, name, values, present, category=category, decimal=decimal, codes=codes)
     if kinds <= {bool}:
         return ColumnData(name, "boolean", values)
     if kinds <= {int, float, Decimal} and not category:
@@ -94,7 +97,7 @@ def _codes(name: str, values: np.ndarray) -> ColumnData:
 
 
 def _from_text(
-    raw: RawTable, name: str, values: np.ndarray, present: np.ndarray, *, category: bool, decimal: str
+    raw: RawTable, name: str, values: np.ndarray, present: np.ndarray, *, category: bool, decimal: str, codes: str
 ) -> ColumnData:
     texts = values[present].tolist()
     lowered = {text.strip().lower() for text in texts}
@@ -105,7 +108,7 @@ def _from_text(
         return ColumnData(name, "category", values, "numbers in quotes" if quoted else "", quoted)
     if category:
         numbers = read_numbers(texts).numbers
-        if not np.isnan(numbers).any() and np.isfinite(numbers).all():
+        if not leading_zero(texts) and not np.isnan(numbers).any() and np.isfinite(numbers).all():
             coded = np.full(len(values), np.nan)
             coded[present] = numbers
             return _codes(name, coded)
@@ -128,7 +131,9 @@ def _from_text(
         row = int(np.argmax(present & np.isnan(numbers)))
         count = int((~np.isnan(numbers)).sum())
         expected = f"a number, as in {count:,} other rows"
-        fix = f"correct it, leave the cell empty if it is missing, or add --categories {name} if numbers are codes"
+        fix = "correct it, or leave the cell empty if it is missing"
+        if codes:
+            fix = f"correct it, leave the cell empty if it is missing, or add --categories {name} {codes}"
         raise DataError(expectation(f"{raw.place(row)}, {name}", expected, shown(values[row]), fix))
     return _numbers(raw, name, numbers, reading.note)
 

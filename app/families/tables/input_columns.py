@@ -10,9 +10,9 @@ from app.encoders.columns.category import MAX_CATEGORIES
 from app.errors import DataError, expectation
 from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.odd_values import check_tells_apart, odd_values
-from app.families.tables.order_column import may_be_date
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_spec import TableSpec
+from app.families.tables.written_forms import written_form
 
 UNIT = re.compile(r".*\S\s*[(\[]([^()\[\]]+)[)\]]\s*")
 MOSTLY_DIFFERENT = 0.5
@@ -60,7 +60,9 @@ def input_columns(raw: RawTable, spec: TableSpec, tasks: np.ndarray, kept: np.nd
     columns = [_unnamed(raw, spec, name, tasks, kept) for name in others]
     if all(column.left_out for column in columns):
         actual = "; ".join(f"{column.name}: {column.left_out}" for column in columns) or "none"
-        raise DataError(expectation(raw.name, "a column to predict the target from", actual, "add one"))
+        mended = any(column.data is not None and written_form(column.data) for column in columns)
+        fix = "write one of them so, or add another" if mended else "add one"
+        raise DataError(expectation(raw.name, "a column to predict the target from", actual, fix))
     return columns
 
 
@@ -91,8 +93,8 @@ def _reason(data: ColumnData, tasks: np.ndarray, kept: np.ndarray) -> str:
     if data.distinct == 1:
         return "the same value in every row"
     if data.type == "category" and data.distinct > max(MAX_CATEGORIES, MOSTLY_DIFFERENT * len(data.present)):
-        fix = "; write dates as 2026-03-31" if all(map(may_be_date, map(str, data.present))) else ""
-        return f"{data.distinct:,} different texts, another in nearly each row{fix}"
+        form = written_form(data)
+        return f"{data.distinct:,} different texts, another in nearly each row" + (f"; {form.fix}" if form else "")
     if data.is_whole and _counts_rows(data):
         return "counts the rows"
     if (data.type in ("category", "date") or data.is_whole) and names_the_task(data, tasks, kept):

@@ -4,7 +4,7 @@ A column is read in one way. What could be read in two ways is an error, unless 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,8 @@ LONG = re.compile(r"[+-]?\d{4,}(\D.*)?")
 """A number of at least a thousand, without separators."""
 SURE_POINT_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}((\.\d{3})+,\d*|(\.\d{3}){2,})")
 """That is no number with a decimal point."""
+LEADING_ZERO = re.compile(r"0[0-9]+")
+"""A whole number that is a code, such as 00037."""
 MINUS = str.maketrans("\u2212", "-")
 UNITS = re.compile(r"[$€£¥%‰°]|\b(USD|EUR|GBP|CHF)\b")
 
@@ -81,6 +83,12 @@ def units_in(texts: Sequence[str]) -> str:
         return ""
     bare = read_numbers([UNITS.sub("", text) for text in texts])
     return signs[0] if np.isfinite(bare.numbers).mean() > 1 / 2 else ""
+
+
+def leading_zero(texts: Iterable[object]) -> str:
+    """The first text that is a whole number with a zero before it, such as 00037; empty if there is none."""
+    stripped = (text.strip() for text in texts if isinstance(text, str))
+    return next((text for text in stripped if LEADING_ZERO.fullmatch(text)), "")
 
 
 def _shows_decimal_commas(texts: Sequence[str], decimal: str) -> bool:

@@ -46,15 +46,15 @@ def read_order(raw: RawTable, column: ColumnData, kept: np.ndarray) -> np.ndarra
     return ranks
 
 
-def may_be_date(text: str) -> bool:
-    """Whether a text looks like a date whose parts are not in the order year, month, day."""
-    return any(form.fullmatch(text) for form in (LATE_YEAR, SHORT_DATE))
+def check_sorts(name: str, ranks: Sequence[np.ndarray]) -> int:
+    """How many tasks have a rank twice, so that the order of the file decides there.
 
+    ranks: those of the rows of each task
 
-def check_sorts(name: str, ranks: Sequence[np.ndarray]) -> None:
-    """Raise DataError where no task has two ranks. ranks: those of the rows of each task"""
+    Raises DataError where no task has two ranks.
+    """
     if any(np.ptp(each) > 0 for each in ranks):
-        return
+        return sum(len(np.unique(each)) < len(each) for each in ranks)
     fix = "choose the column that says when each row of a task was measured, or leave --order out"
     raise DataError(expectation(f"--order {name}", "values that differ within a task", "one value in each task", fix))
 

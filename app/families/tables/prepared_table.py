@@ -12,16 +12,16 @@ from app.encoders.table import TableEncoder
 from app.errors import DataError, Invalid, expectation
 from app.families.family import Split
 from app.families.table_rows import TaskRows
-from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.float32_loss import USABLE, distinct_in_tasks
 from app.families.tables.input_columns import InputColumn, input_columns
 from app.families.tables.odd_values import check_tells_apart
-from app.families.tables.order_column import check_sorts, read_order
 from app.families.tables.raw_table import RawTable
+from app.families.tables.rows_by_task import rows_by_task
 from app.families.tables.splits import split_tasks
 from app.families.tables.table_spec import TableSpec, check_spec
-from app.families.tables.target_column import Target, read_target
+from app.families.tables.target_column import Target, read_target, read_target_data
 from app.families.tables.task_column import MIN_ROWS, MIN_TASKS, task_names
+from app.learn.target_scale import MAX_STD, MIN_STD
 
 FITTED_ROWS = 200_000
 """The encoder is fitted on at most so many training rows."""
@@ -37,6 +37,7 @@ class PreparedTable:
     rows: by task, the indices of its rows in the table, in the order of `--order`
     without_task, without_target: how many rows were left out because these were missing
     small_tasks: how many tasks were left out because they have a single row
+    tied_tasks: in how many tasks some rows are equal in `--order`, and so as they are in the table
     """
 
     raw: RawTable
@@ -47,6 +48,7 @@ class PreparedTable:
     without_task: int
     without_target: int
     small_tasks: int
+    tied_tasks: int = 0
 
     @property
     def inputs(self) -> list[InputColumn]:
@@ -131,14 +133,14 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
     """Find out what the columns are, and sort the rows into tasks. Raises DataError where that cannot be."""
     spec = check_spec(spec, raw)
     names = task_names(raw, spec.task)
-    target_data = read_column(raw, spec.target, category=spec.target in spec.categories, decimal=spec.decimal)
+    target_data = read_target_data(raw, spec)
     if target_data.type == "number":
         check_tells_apart(raw, spec.target, "--target")
     target = read_target(raw, target_data, spec.kind)
     has_task = np.array([name is not None for name in names], bool)
     kept = has_task & ~np.isnan(target.values)
     columns = input_columns(raw, spec, names, kept)
-    rows = _rows_by_task(raw, spec, names, kept)
+    rows, tied = rows_by_task(raw, spec, names, kept)
     large = {name: each for name, each in rows.items() if len(each) >= MIN_ROWS}
     if len(large) < MIN_TASKS:
         actual = f"{len(large)}" + (
@@ -156,8 +158,10 @@ def prepare(raw: RawTable, spec: TableSpec) -> PreparedTable:
         int((~has_task).sum()),
         int((has_task & ~kept).sum()),
         len(rows) - len(large),
+        tied,
     )
     _check_float32(table)
+    _check_scale(table)
     return table
 
 
@@ -172,26 +176,12 @@ def _check_float32(table: PreparedTable) -> None:
         raise DataError(expectation(f"--target {name}", expected, f"{kept:,} of {exact:,} different ones", fix))
 
 
-def _rows_by_task(raw: RawTable, spec: TableSpec, names: np.ndarray, kept: np.ndarray) -> dict[str, np.ndarray]:
-    """The indices of each task's rows, sorted by `--order` if there is one, else as they are in the file."""
-    places = np.flatnonzero(kept)
-    ranks = np.zeros(raw.rows, np.int64)
-    if spec.order:
-        ranks = read_order(raw, _order_column(raw, spec), kept)
-        places = places[np.argsort(ranks[places], kind="stable")]
-    distinct, codes = np.unique(names[places].astype(str), return_inverse=True)
-    by_task = places[np.argsort(codes, kind="stable")]
-    parts = np.split(by_task, np.cumsum(np.bincount(codes))[:-1])
-    if spec.order:
-        check_sorts(spec.order, [ranks[part] for part in parts])
-    return dict(zip(distinct.tolist(), parts, strict=True))
-
-
-def _order_column(raw: RawTable, spec: TableSpec) -> ColumnData:
-    """As a column of codes alone where --categories says so and it is not all numbers."""
-    try:
-        return read_column(raw, spec.order, decimal=spec.decimal)
-    except DataError:
-        if spec.order not in spec.categories:
-            raise
-        return read_column(raw, spec.order, category=True)
+def _check_scale(table: PreparedTable) -> None:
+    """Raise DataError where the numbers of the target are so small or so large that float32 lacks their squares."""
+    if table.spec.kind != "regression":
+        return
+    rows = np.concatenate([table.rows[name] for name in table.splits["training"]])
+    std = float(table.target.values[rows].std())
+    if std > 0 and not MIN_STD <= std <= MAX_STD:
+        expected = f"numbers with a standard deviation of {MIN_STD:g} to {MAX_STD:g}"
+        raise DataError(expectation(f"--target {table.spec.target}", expected, f"{std:.2g}", "use another unit"))

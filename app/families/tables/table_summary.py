@@ -18,19 +18,35 @@ def table_summary(table: PreparedTable, support: Sequence[int]) -> str:
     total = f"{raw.total_rows:,} rows of {raw.total_tasks:,} tasks, read: " if raw.total_rows else ""
     lines = [
         f"{raw.name}: {raw.form}, {total}{raw.rows:,} rows.",
-        *(f"{note[0].upper()}{note[1:]}." for note in raw.notes),
+        *(f"{_line(_sentence(note))}." for note in raw.notes),
         "",
         "| column | type | missing | used as |",
         "|---|---|---|---|",
-        f"| {spec.task} | text | {_share(table.without_task, raw.rows)} | the task |",
-        f"| {spec.target} | {_target_type(table)} | {_share(_missing_targets(table), raw.rows)} | the target |",
+        _row(spec.task, "text", _share(table.without_task, raw.rows), "the task"),
+        _row(spec.target, _target_type(table), _share(_missing_targets(table), raw.rows), "the target"),
         *(_column(table, column) for column in table.columns),
         "",
         _tasks(table),
         *_order(table),
     ]
-    warnings = [f"- {text}" for text in cautions(table, support)]
+    warnings = [f"- {_line(text)}" for text in cautions(table, support)]
     return "\n".join([*lines, *(["", "Take note:", "", *warnings] if warnings else [])])
+
+
+def _row(*cells: str) -> str:
+    """Of a table in Markdown."""
+    escaped = [_line(cell).replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+def _line(text: str) -> str:
+    """In one line: names of columns may have line breaks."""
+    return " ".join(text.splitlines())
+
+
+def _sentence(note: str) -> str:
+    """With a capital, unless it begins with the name of a file or with a value, which are as they are."""
+    return f"The {note.removeprefix('the ')}" if note.startswith("the ") else note
 
 
 def _target_type(table: PreparedTable) -> str:
@@ -50,11 +66,11 @@ def _missing_targets(table: PreparedTable) -> int:
 def _column(table: PreparedTable, column: InputColumn) -> str:
     data = column.data
     if data is None:
-        return f"| {column.name} | | | left out: {column.left_out} |"
+        return _row(column.name, "", "", f"left out: {column.left_out}")
     missing = _share(int(data.missing.sum()), len(data.values))
     if column.left_out:
         shown = data.type if len(data.present) else ""
-        return f"| {column.name} | {shown} | {missing} | left out: {column.left_out} |"
+        return _row(column.name, shown, missing, f"left out: {column.left_out}")
     unit = unit_of(column.name)
     note = "".join(f", {each}" for each in (f"in {unit}" if unit else "", data.note) if each)
     fitted = next(each for each in table.encoder.columns if each.name == column.name)
@@ -65,7 +81,7 @@ def _column(table: PreparedTable, column: InputColumn) -> str:
         "boolean": "0 or 1",
         "date": "days, month and weekday",
     }[data.type]
-    return f"| {column.name} | {data.type}{note} | {missing} | an input: {encoding}{flag} |"
+    return _row(column.name, f"{data.type}{note}", missing, f"an input: {encoding}{flag}")
 
 
 def _share(count: int, rows: int) -> str:

@@ -5,9 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from app.errors import DataError, expectation
-from app.families.tables.column_data import ColumnData
+from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.number_text import units_in
 from app.families.tables.raw_table import RawTable
+from app.families.tables.table_spec import TableSpec
+from app.families.tables.written_forms import written_form
 
 FEW_NUMBERS = 2
 """Whole numbers of at most so many values are labels, unless `--kind` says otherwise."""
@@ -27,6 +29,14 @@ class Target(NamedTuple):
     values: np.ndarray
     labels: tuple[str, ...]
     reason: str
+
+
+def read_target_data(raw: RawTable, spec: TableSpec) -> ColumnData:
+    """The values of the column. Raises DataError where one does not fit the others."""
+    values = {value for value in raw.columns[spec.target].tolist() if isinstance(value, str)}
+    codes = "if they are labels" if spec.kind != "regression" and len(values) <= MAX_LABELS else ""
+    category = spec.target in spec.categories
+    return read_column(raw, spec.target, category=category, decimal=spec.decimal, codes=codes)
 
 
 def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:
@@ -53,6 +63,8 @@ def read_target(raw: RawTable, column: ColumnData, kind: str) -> Target:
         return _labels(column, f"{column.distinct} whole numbers; add --kind regression if they are amounts")
     if column.type == "category":
         _check_no_units(raw, column)
+    if kind != "classification" and not column.quoted_numbers:
+        _check_no_numbers(raw, column)
     if column.quoted_numbers and kind != "classification":
         row = int(np.argmin(column.missing))
         fix = "write numbers without quotes, or add --kind classification if they are labels"
@@ -83,6 +95,16 @@ def _check_no_units(raw: RawTable, column: ColumnData) -> None:
     if unit:
         row = int(np.argmin(column.missing))
         fix = f"write numbers without {unit}; a unit may stand in the name of the column, as in cost ($)"
+        actual = f"{str(column.values[row])!r:.40} in {raw.place(row)}"
+        raise DataError(expectation(f"--target {column.name}", "numbers or labels", actual, fix))
+
+
+def _check_no_numbers(raw: RawTable, column: ColumnData) -> None:
+    """Raise DataError where nearly all texts look like numbers or dates in a form that is not read."""
+    form = written_form(column)
+    if form:
+        row = int(np.argmin(column.missing))
+        fix = f"{form.fix}, or add --kind classification if they are labels"
         actual = f"{str(column.values[row])!r:.40} in {raw.place(row)}"
         raise DataError(expectation(f"--target {column.name}", "numbers or labels", actual, fix))
 

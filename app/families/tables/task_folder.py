@@ -27,9 +27,7 @@ def read_folder(folder: Path, read: Callable[[Path, str], RawTable], task: str) 
         _check_names(folder, files)
     first = tables[0]
     for table in tables[1:]:
-        if {*table.columns} != {*first.columns} or table.is_text != first.is_text:
-            actual = f"{', '.join(table.columns)} in {table.name}"
-            raise DataError(expectation(str(folder), f"the columns {', '.join(first.columns)} in each file", actual))
+        _check_alike(folder, first, table)
     columns = {name: np.concatenate([table.columns[name].astype(object) for table in tables]) for name in first.columns}
     if FILE in columns:
         fix = f"name the task with --task {FILE}" if task == FILE else "rename the column"
@@ -67,6 +65,17 @@ def _read_files(
     if not tables:
         raise cause
     return files, tables, empty
+
+
+def _check_alike(folder: Path, first: RawTable, table: RawTable) -> None:
+    """Raise DataError where a file has other columns than the first, or where one of them alone is text."""
+    if {*table.columns} != {*first.columns}:
+        actual = f"{', '.join(table.columns)} in {table.name}"
+        raise DataError(expectation(str(folder), f"the columns {', '.join(first.columns)} in each file", actual))
+    if table.is_text != first.is_text:
+        actual = " and ".join(f"{each.form.partition(',')[0]} in {each.name}" for each in (first, table))
+        fix = "write all as CSV, or all as Parquet or JSON lines"
+        raise DataError(expectation(str(folder), "files of one format", actual, fix))
 
 
 def _is_table(file: Path) -> bool:

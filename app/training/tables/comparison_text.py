@@ -118,7 +118,8 @@ def _sizes(comparison: Comparison) -> list[int]:
 def _baseline_cell(comparison: Comparison, name: str, size: int) -> str:
     error, model = comparison.error(name, size), comparison.error(comparison.model, size)
     mark = "*" if name == comparison.best_baseline(size) else ""
-    ratio = f" ({(error.mean / model.mean - 1) * 100:+.0f} %)" if model.mean else ""
+    larger = round((error.mean / model.mean - 1) * 100, 0) + 0.0 if model.mean else 0.0  # 0.0 for -0.0
+    ratio = f" ({larger:+.0f} %)" if model.mean else ""
     bold = WINS if baseline_wins(comparison, name, size) else ""
     return f"{bold}{_figure(error)}{bold}{mark and ' `*`'}{ratio}"
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
+from time import perf_counter
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -11,6 +12,8 @@ from app.atomic_write import write_atomically
 from app.learn.update_rules import Params
 
 ENDING = ".safetensors"
+SECONDS = "seconds.txt"
+"""The file of the time that the stages have taken so far."""
 
 
 class KeptStages(MutableMapping[str, Params]):
@@ -21,6 +24,15 @@ class KeptStages(MutableMapping[str, Params]):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._before, self._started = self._read_seconds(), perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """What the stages that are kept have taken, and all time since this object was made.
+
+        The time of a stage that was interrupted does not count, as the stage begins again.
+        """
+        return self._before + perf_counter() - self._started
 
     def __getitem__(self, stage: str) -> Params:
         try:
@@ -32,6 +44,7 @@ class KeptStages(MutableMapping[str, Params]):
         self._folder.mkdir(parents=True, exist_ok=True)
         copies = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         write_atomically(self._file(stage), save(copies))
+        write_atomically(self._folder / SECONDS, f"{self.seconds:.3f}".encode())
 
     def __delitem__(self, stage: str) -> None:
         self._file(stage).unlink()
@@ -41,6 +54,12 @@ class KeptStages(MutableMapping[str, Params]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def _read_seconds(self) -> float:
+        try:
+            return float((self._folder / SECONDS).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0.0
 
     def _file(self, stage: str) -> Path:
         return self._folder / f"{re.sub('[^A-Za-z0-9]+', '-', stage)}{ENDING}"

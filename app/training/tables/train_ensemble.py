@@ -2,7 +2,6 @@
 
 import platform
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -31,7 +30,7 @@ MAX_CALIBRATED = 20
 
 def train_ensemble(settings: TableSettings, table: Table, folder: Path, console: Console, machine: str) -> Bundle:
     """The bundle of a fitted ensemble, not evaluated yet. Stages that are in `folder` are not run again."""
-    started, kept = perf_counter(), KeptStages(folder / "stages")
+    kept = KeptStages(folder / "stages")
     if len(kept):
         console.print(f"continuing after {len(kept)} finished stages")
     with stage_progress(console, "training") as report:
@@ -43,8 +42,7 @@ def train_ensemble(settings: TableSettings, table: Table, folder: Path, console:
             progress=lambda progress: report(*progress),
             kept=kept,
         )
-    seconds = perf_counter() - started
-    return ensemble_bundle(fitted, settings, table, training_record(settings, table, seconds, machine))
+    return ensemble_bundle(fitted, settings, table, training_record(settings, table, kept.seconds, machine))
 
 
 def ensemble_bundle(fitted: FittedEnsemble, settings: TableSettings, table: Table, training: dict[str, Any]) -> Bundle:
@@ -82,7 +80,7 @@ def calibration_of(fitted: FittedEnsemble, seed: int) -> Calibration:
 
 
 def training_record(settings: TableSettings, table: Table, seconds: float, machine: str) -> dict[str, Any]:
-    """How the bundle was trained, for bundle.json."""
+    """How the bundle was trained, for bundle.json. seconds: of all sessions, if it was interrupted"""
     return {
         "recipe": {
             "family": "table",

@@ -17,6 +17,7 @@ from app.device import describe
 from app.families.table import Table
 from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
+from app.training.family_and_network import find_algorithm
 from app.training.optional_packages import LOG, PLOTS, TABLES, require
 from app.training.publish import training_record
 from app.training.tables.destination import bundle_folder
@@ -89,8 +90,10 @@ def run_table(
     require(LOG, PLOTS)
     require(*TABLES, extra="tables")
     check_name(settings.bundle)
-    folder, machine = bundle_folder(models_dir, settings.bundle, settings.spec), describe(torch.device("cpu"))
-    table = make_table(settings)
+    machine, table = describe(torch.device("cpu")), make_table(settings)
+    folder = bundle_folder(models_dir, settings.bundle, replace(settings.spec, task=table.task))
+    if settings.algorithm not in ("", AUTO):
+        find_algorithm(settings.algorithm, table.kind)
     asked, settings = settings, replace(settings, support=usable_sizes(table, settings.support))
     console.print(table_summary(table.prepared, asked.support), markup=False, highlight=False, soft_wrap=True)
     if settings.support != asked.support:

@@ -97,6 +97,15 @@ def test_values_that_cannot_be_used(tmp_path: Path, columns: Columns, message: s
     assert message in failure(tmp_path, columns)
 
 
+def test_a_text_among_the_numbers_of_a_target(tmp_path: Path) -> None:
+    """`--categories` makes labels of them, so it is named only where they are few."""
+    few = {**COLUMNS, "y": ["n.d.", *(row % 9 for row in range(1, ROWS))]}
+    assert failure(tmp_path, few).endswith("or add --categories y if they are labels")
+    assert table(tmp_path, few, categories=("y",)).spec.kind == "classification"
+    for columns, kind in ((few, "regression"), (changed("y", 0, "n.d."), "")):
+        assert failure(tmp_path, columns, kind=kind).endswith("correct it, or leave the cell empty if it is missing")
+
+
 def test_more_that_cannot_be_used(tmp_path: Path) -> None:
     assert "--inputs x: expected a value in some rows, got none in any: leave it out" in failure(
         tmp_path, {**COLUMNS, "x": EMPTY}, inputs=("x",)
@@ -113,6 +122,13 @@ def test_more_that_cannot_be_used(tmp_path: Path) -> None:
     assert "--order day: expected numbers, dates or text that sorts, got '1.3.2020': write dates as" in failure(
         tmp_path, days, order="day"
     )
+
+
+@pytest.mark.parametrize("scale", [1e22, 1e-20])
+def test_a_target_on_a_scale_whose_squares_float32_lacks(tmp_path: Path, scale: float) -> None:
+    message = failure(tmp_path, {**COLUMNS, "y": [float(str(y)) * scale for y in COLUMNS["y"]]})
+    assert message.startswith("--target y: expected numbers with a standard deviation of 1e-18 to 1e+18, got ")
+    assert message.endswith(": use another unit")
 
 
 @pytest.mark.parametrize("unit", ["{} %", "${}"])

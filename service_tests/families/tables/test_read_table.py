@@ -145,6 +145,13 @@ def test_a_folder_has_a_file_for_each_task(tmp_path: Path) -> None:
         read_table(tmp_path)
 
 
+def test_the_files_of_a_folder_have_one_format(tmp_path: Path) -> None:
+    (tmp_path / "anna.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "bert.jsonl").write_text('{"x": 1, "y": 2}\n')
+    with pytest.raises(DataError, match=r"one format, got CSV in anna\.csv and JSON lines in bert\.jsonl: write all"):
+        read_table(tmp_path)
+
+
 def test_other_files_of_a_folder_are_left_out(tmp_path: Path) -> None:
     for name in ("README.txt", "._anna.csv", "license.txt"):
         (tmp_path / name).write_text("not a table")

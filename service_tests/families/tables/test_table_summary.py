@@ -1,10 +1,15 @@
 """What is printed before training."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from app.families.tables.cautions import cautions
+from app.families.tables.prepared_table import prepare
+from app.families.tables.read_table import read_table
+from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
 from service_tests.families.tables.made_up import Columns, plain
 from service_tests.families.tables.test_prepared_table import COLUMNS, ROWS, table
@@ -85,3 +90,41 @@ def test_larger_tasks_are_named_only_if_there_are_some(tmp_path: Path) -> None:
         "1 task with at most 5 rows: with 5 known rows, nothing is left to predict there. Errors with so many are "
         "those of the 29 tasks with more rows."
     ]
+
+
+def test_names_of_files_are_printed_as_they_are(tmp_path: Path) -> None:
+    for task, name in enumerate("abcdef"):
+        (tmp_path / f"{name}.csv").write_text(f"row,x,y\n,1,{task}\n,2,5\n,3,7\n")
+    (tmp_path / "s999.csv").write_text("")
+    lines = table_summary(prepare(read_table(tmp_path), TableSpec("", "y", ("x",))), (2,)).splitlines()
+    assert lines[1] == "s999.csv has no rows: left out."
+    noted = replace(read_table(tmp_path), notes=("the cell a of line 3 has 5 lines",))
+    assert table_summary(prepare(noted, TableSpec("", "y", ("x",))), (2,)).splitlines()[1].startswith("The cell a")
+
+
+def test_the_share_of_a_column_is_said_of_what_it_holds_for(tmp_path: Path) -> None:
+    """Offsets of tasks that x does not know, and a column that only a third of the rows have."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=ROWS).round(3).tolist()
+    shifted = [round(each + 3 * (row // 6 % 5), 3) for row, each in enumerate(x)]
+    found = cautions(table(tmp_path, {**COLUMNS, "x": x, "y": shifted}), (3, 5))
+    assert found[0].startswith("x alone explains 100.0 % of how y varies within a task. If it is known only after"), (
+        found
+    )
+    some = [y if row % 3 == 0 else None for row, y in enumerate(COLUMNS["y"])]
+    (caution,) = cautions(table(tmp_path, {**COLUMNS, "z": some}), (3, 5))
+    assert "of how y varies where it is not missing." in caution
+
+
+def test_equal_values_of_the_order_are_said(tmp_path: Path) -> None:
+    days = [row % 6 for row in range(ROWS)]
+    assert not cautions(table(tmp_path, {**COLUMNS, "day": days}, order="day", inputs=("x",)), (3, 5))
+    days[1] = 0
+    (caution,) = cautions(table(tmp_path, {**COLUMNS, "day": days}, order="day", inputs=("x",)), (3, 5))
+    assert caution.startswith("day has the same value in several rows of 1 task. They keep the order of the table")
+
+
+def test_names_of_columns_do_not_break_the_table(tmp_path: Path) -> None:
+    lines = table_summary(table(tmp_path, {**COLUMNS, "a|b": COLUMNS["x"], '"c\nd"': COLUMNS["x"]}), (3,)).splitlines()
+    assert "| a\\|b | number | none | an input: the number, scaled |" in lines
+    assert "| c d | number | none | an input: the number, scaled |" in lines

@@ -38,6 +38,10 @@ def folder(tmp_path: Path) -> Path:
         ((*TABLE, "--inputs", "oli"), '--inputs: expected a column of t.csv, got "oli": did you mean oil?'),
         ((*TABLE, "--name", "a b"), "the name of a bundle: expected letters, digits, -, _ and ., such as pump-2"),
         ((*TABLE, "--algorithm", "mlp"), "--algorithm: expected one of alpaca"),
+        (
+            (*TABLE[:6], "oil", "--algorithm", "ensemble"),
+            "--algorithm: expected an algorithm for classification, got ens",
+        ),
         ((*TABLE[:2], "u.csv", *TABLE[3:]), "u.csv: expected the file of a table, got no such file: did you mean"),
         (TABLE[:5], "--target: expected a column, got none: name the column to predict: machine, load (kg), oil, heat"),
     ],

@@ -25,6 +25,11 @@ def test_the_table_marks_the_chosen_baseline_and_those_that_win() -> None:
     assert lines[4] == "| mean | **1.000 ± 0.980** (-33 %) | 2.050 ± 0.098 `*` (+310 %) |"
 
 
+def test_a_ratio_that_rounds_to_nothing_has_no_minus() -> None:
+    alike = comparison_of({"model": [[1.0, 2.0]], "ridge": [[0.999, 2.0]]}, ["ridge"])
+    assert errors_table(alike).splitlines()[3].endswith("(+0 %) |")
+
+
 def test_where_a_baseline_wins() -> None:
     assert wins_text(COMPARISON) == "Better than the model beyond chance: mean with 0 known rows."
     without = comparison_of({"model": [[1.0, 2.0]], "ridge": [[1.1, 2.2]]}, ["ridge"])

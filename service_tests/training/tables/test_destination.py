@@ -47,3 +47,26 @@ def test_a_run_deletes_nothing_but_itself(tmp_path: Path) -> None:
     )
     assert [each.name for each in (tmp_path / "visits").iterdir()] == ["all.csv"]
     assert bundle_folder(tmp_path / "models", "visits", SPEC).is_dir(), "a newer model of the same table may replace it"
+
+
+def test_a_folder_of_files_is_trained_again(tmp_path: Path) -> None:
+    """Its task is the name of the file, although nobody says so."""
+    pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[tables]'")
+    (tmp_path / "visits").mkdir()
+    columns = machines(tasks=12, rows=4)
+    for start in range(0, 48, 4):
+        part = {name: columns[name][start : start + 4] for name in ("load (kg)", "heat")}
+        write_csv(tmp_path / f"visits/{columns['machine'][start]}.csv", part)
+    for _ in range(2):
+        manifest = train_table(
+            tmp_path / "visits",
+            task="",
+            target="heat",
+            support=(2,),
+            algorithm="alpaca",
+            outer_steps=1,
+            runs_dir=tmp_path / "runs",
+            models_dir=tmp_path / "models",
+        )
+    assert manifest.family is not None
+    assert manifest.family.options["task"] == "file"

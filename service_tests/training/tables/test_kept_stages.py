@@ -26,3 +26,17 @@ def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     assert "stage" not in kept
     with pytest.raises(KeyError):
         kept["stage"]
+
+
+def test_the_seconds_of_earlier_sessions_count(tmp_path: Path) -> None:
+    kept = KeptStages(tmp_path)
+    assert kept.seconds < 1
+    kept["stage"] = {"weight": torch.zeros(3)}
+    (tmp_path / "seconds.txt").write_text("65.4")
+    again = KeptStages(tmp_path)
+    again["next"] = {"weight": torch.zeros(3)}
+    assert 65.4 < again.seconds < 66
+    assert 65.4 <= KeptStages(tmp_path).seconds < 66
+    assert [*again] == ["next", "stage"]
+    (tmp_path / "seconds.txt").write_text("")
+    assert KeptStages(tmp_path).seconds < 1

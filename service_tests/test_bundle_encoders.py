@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ from app.bundles.folder import load, load_all, write
 from app.encoders import registry
 from app.encoders.image import ImageEncoder
 from app.encoders.numbers import NumbersEncoder
-from app.encoders.sentences import sentence_model
+from app.encoders.sentences import sentence_model, tokenizer_file
 from app.encoders.spec import EncoderSpec
 from app.encoders.table import TableEncoder
 from app.encoders.text import TextEncoder
@@ -63,7 +64,7 @@ def test_a_bundle_whose_package_is_missing_degrades_no_server(
     write_table_bundle(models / "wards")
     encoder = TextEncoder.of_model(str(write_sentence_model(tmp_path / "sentences")))
     write_text_bundle(models / "texts", encoder)
-    monkeypatch.setattr(sentence_model, "find_spec", lambda name: None if name == "tokenizers" else find_spec(name))
+    monkeypatch.setattr(tokenizer_file, "find_spec", lambda name: None if name == "tokenizers" else find_spec(name))
     sentence_model.load.cache_clear()
     client = serve(models_dir=models)
     ready = client.get("/health/ready").json()
@@ -246,3 +247,12 @@ def test_an_encoder_that_fails_refuses_its_bundle_alone(folder: Path, monkeypatc
     found = registry.encoders()
     monkeypatch.setattr(registry, "encoders", lambda: found | {"broken": lambda: Broken})
     assert refusal(folder).reason == "encoder: the encoder 'broken' fails: ZeroDivisionError: no rows"
+
+
+def test_a_sentence_model_that_is_gone_is_named_without_advice_about_the_bundle(tmp_path: Path) -> None:
+    sentences = write_sentence_model(tmp_path / "sentences")
+    write_text_bundle(tmp_path / "texts", TextEncoder.of_model(str(sentences)))
+    sentences.rename(tmp_path / "elsewhere")
+    sentence_model.load.cache_clear()
+    with pytest.raises(BundleError, match=f"got '{re.escape(str(sentences))}': there is no such folder$"):
+        load(tmp_path / "texts")

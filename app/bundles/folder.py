@@ -49,17 +49,32 @@ def write(
     """Write bundle.json and weights.safetensors. Returns the manifest as written, with the sha256 of the weights.
 
     encoder_arrays: the arrays of the encoder that the manifest names
+    """
+    manifest, files = as_files(manifest, meta, encoder_arrays)
+    write_files(folder, files)
+    return manifest
 
-    Each file is replaced atomically, bundle.json last, so that a reader gets the old bundle, the new one, or a
-    BundleError.
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files of a bundle by name, in their order. The folder is made if it is missing.
+
+    Each file is replaced atomically, those of `as_files` with bundle.json last, so that a reader gets the old bundle,
+    the new one, or a BundleError.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+
+
+def as_files(
+    manifest: Manifest, meta: Params, encoder_arrays: Mapping[str, np.ndarray] = NO_ARRAYS
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest as it is written, and what is in the files of the bundle, by name. Arguments as for `write`."""
     tensors = {name: value.float().cpu().contiguous() for name, value in meta.items()}
     tensors |= {f"{ENCODER_PREFIX}{name}": torch.tensor(value) for name, value in encoder_arrays.items()}
     weights = save_tensors(tensors)
     manifest = without_default_encoder(manifest, encoder_arrays)
     manifest = replace(manifest, weights_sha256=hashlib.sha256(weights).hexdigest(), format=FORMAT)
-    write_atomically(folder / WEIGHTS, weights)
     contents = asdict(manifest)
     for part, owner in (
         (contents, manifest),
@@ -69,8 +84,7 @@ def write(
         for each in fields(owner):
             if each.metadata == OPTIONAL and part[each.name] is None:
                 del part[each.name]
-    write_atomically(folder / MANIFEST, (json.dumps(contents, indent=2) + "\n").encode())
-    return manifest
+    return manifest, {WEIGHTS: weights, MANIFEST: (json.dumps(contents, indent=2) + "\n").encode()}
 
 
 def load(folder: Path) -> Bundle:

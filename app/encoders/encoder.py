@@ -25,6 +25,10 @@ class PackageMissing(CodeError):
     """An encoder needs a package of an extra that is not installed."""
 
 
+class FilesError(CodeError):
+    """Files that an encoder needs, and that are not in the bundle, are missing or cannot be used."""
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """Turns rows into features, each row without regard to the others.

@@ -9,10 +9,12 @@ import numpy as np
 from app.encoders.encoder import Rows, StateError
 from app.encoders.error_places import place, show
 from app.encoders.finite_numbers import read_floats
-from app.encoders.sentences.bert_form import BertForm
-from app.encoders.sentences.model_files import CONFIG, DEFAULT, TOKENIZER, WEIGHTS, ModelId, find, sha256_of
+from app.encoders.posted_texts import check_is_embedding, checked_text, of_length_1
+from app.encoders.sentences.bert_form import Pooling
+from app.encoders.sentences.model_files import DEFAULT, TOKENIZER, WEIGHTS, ModelId, find, sha256_of
+from app.encoders.sentences.pooling_files import pooling_of
 from app.encoders.state_checks import check_arrays, check_fields
-from app.errors import Invalid, TrainingError
+from app.errors import Invalid, TrainingError, expectation, expected_text, one_of
 
 if TYPE_CHECKING:
     from app.encoders.sentences.sentence_model import SentenceModel
@@ -24,9 +26,6 @@ MAX_PARTS = 4
 """Characters that a letter outside of ASCII becomes where a tokenizer takes it apart."""
 SPECIAL_TOKENS = 2
 """At the beginning and the end of each text."""
-SEND = "send a string"
-ROUNDING = 1e-3
-"""What half precision makes of a length of 1."""
 FIELDS = {
     "model": str,
     "revision": str,
@@ -76,15 +75,18 @@ class TextEncoder:
         try:
             files = find(model)
             hashes = sha256_of(files.folder / WEIGHTS), sha256_of(files.folder / TOKENIZER)
-            form = BertForm.of(files.read_json(CONFIG))
+            form, pooling = files.form, pooling_of(files)
             length = max_tokens or min(files.max_tokens, form.positions)
             if not 2 < length <= form.positions:
-                raise TrainingError(
-                    f"the encoder text: max_tokens: expected a number from 3 to {form.positions}, got {length}"
-                )
-            return cls(model, files.revision, ModelId(*hashes, files.pooling, length), form.width)
-        except (StateError, KeyError, ValueError) as error:
+                expected = f"a number from 3 to {form.positions}"
+                raise TrainingError(expectation("the encoder text: max_tokens", expected, length))
+            # a server that is started in another folder has to find it too
+            name = model if files.revision else str(files.folder.absolute())
+            encoder = cls(name, files.revision, ModelId(*hashes, pooling.value, length), form.width)
+            encoder.encode([EXAMPLE])
+        except StateError as error:
             raise TrainingError(f"the encoder text: {error}") from error
+        return encoder
 
     @classmethod
     def from_state(cls, json: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
@@ -93,6 +95,8 @@ class TextEncoder:
         check_arrays(arrays, {})
         if not 2 < json["max_tokens"] <= 100_000 or not 0 < json["width"] <= 100_000:
             raise StateError("state: expected max_tokens from 3 and width from 1 to 100000, got others")
+        if json["pooling"] not in [*Pooling]:
+            raise StateError(f"state.pooling: {expected_text(one_of([*Pooling]), show(json['pooling']))}")
         model_id = ModelId(json["weights_sha256"], json["tokenizer_sha256"], json["pooling"], json["max_tokens"])
         return cls(json["model"], json["revision"], model_id, json["width"])
 
@@ -104,6 +108,9 @@ class TextEncoder:
         model = load(self.model, self.id)
         if model.form.width != self.width:
             raise StateError(f"state.width: expected {model.form.width}, as {self.model} has, got {self.width}")
+        if self.id.max_tokens > model.form.positions:
+            expected = f"at most {model.form.positions}, as {self.model} reads"
+            raise StateError(f"state.max_tokens: {expected_text(expected, self.id.max_tokens)}")
         return model
 
     @property
@@ -112,9 +119,9 @@ class TextEncoder:
         return (self.width,)
 
     def seconds(self, kept: Rows) -> float:
-        """Of encoding the texts."""
+        """Of encoding the texts, each of them once."""
         longest = self.id.max_tokens * TOKEN_CHARACTERS
-        texts = [min(len(row), longest) for row in kept if isinstance(row, str)]
+        texts = [min(len(row), longest) for row in {row for row in kept if isinstance(row, str)}]
         return len(texts) * TEXT_S + sum(texts) / TOKEN_CHARACTERS * TOKEN_S
 
     def encode(self, rows: Rows) -> np.ndarray:
@@ -136,27 +143,24 @@ class TextEncoder:
         It refuses whatever `encode` would.
         """
         if isinstance(rows, np.ndarray):
-            rows = rows.tolist() if rows.dtype.kind in "OU" else read_floats(rows, self.feature_shape)
+            are_embeddings = rows.dtype.kind not in "OU" and rows.shape[1:] == self.feature_shape
+            rows = read_floats(rows, self.feature_shape) if are_embeddings else rows.tolist()
         if not len(rows):
             return np.zeros((0, self.width), np.float32)
         if isinstance(rows, np.ndarray):
-            return _of_length_1(rows)
+            return of_length_1(rows)
         kept = [self._kept(row, index) for index, row in enumerate(rows)]
         return kept if any(isinstance(row, str) for row in kept) else np.stack(kept)
 
     def _kept(self, row: Any, index: int) -> str | np.ndarray:
         if isinstance(row, str):
-            return _checked(row, index)
-        if not isinstance(row, list | tuple | np.ndarray):
-            raise Invalid(place(index), f"a text, or {self.width} numbers", show(row), SEND)
-        if not isinstance(row, np.ndarray) and row and all(isinstance(each, str) for each in row):
-            count = f"an array of {len(row)} text{'' if len(row) == 1 else 's'}"
-            raise Invalid(place(index), f"a text, or {self.width} numbers", count, SEND)
+            return checked_text(row, index)
+        check_is_embedding(row, index, self.width)
         try:
             embedding = read_floats([row], self.feature_shape)
         except Invalid as error:
             raise Invalid(f"{place(index)}{error.place.removeprefix(place(0))}", *error.reason) from error
-        scaled: np.ndarray = _of_length_1(embedding, index)[0]
+        scaled: np.ndarray = of_length_1(embedding, index)[0]
         return scaled
 
     def cut(self, kept: Rows) -> list[int]:
@@ -187,26 +191,6 @@ class TextEncoder:
     def arrays(self) -> dict[str, np.ndarray]:
         """None."""
         return {}
-
-
-def _of_length_1(embeddings: np.ndarray, first: int = 0) -> np.ndarray:
-    """Embeddings, float32 [row, width], scaled to length 1. first: the number of the first row. Raises Invalid."""
-    lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1, keepdims=True)
-    if not lengths.all():
-        raise Invalid(place(first + int(np.argmin(lengths))), "an embedding", "zeros alone", SEND)
-    scaled = np.where(np.abs(lengths - 1) <= ROUNDING, embeddings, embeddings / lengths)
-    return scaled.astype(np.float32)
-
-
-def _checked(text: str, index: int) -> str:
-    """A text that can be encoded and stored. Raises Invalid."""
-    if not text.strip():
-        raise Invalid(place(index), "a text", "an empty one" if not text else "one of spaces", SEND)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise Invalid(place(index), "a text in Unicode", "half of a surrogate pair", "leave it out") from error
-    return text
 
 
 encoder = TextEncoder

@@ -73,4 +73,4 @@ def largest_cosines(
     means = members.mT @ examples / as_divisor(members.sum(-2), mask).unsqueeze(-1)
     with_means = torch.cat([examples, normalize(means, dim=-1)], -2)
     exists = torch.cat([is_example(mask), members.sum(-2) > 0], -1).unsqueeze(-2)
-    return (queries @ with_means.mT).where(exists, -1.0).amax(-1)
+    return (queries @ with_means.mT).where(exists, -1.0).amax(-1).clamp(-1, 1)  # rounding may go beyond

@@ -39,11 +39,13 @@ class FeatureCache:
         """The features of rows, float32 [row, feature]: from the cache, or encoded together. Raises Invalid."""
         keys = [_key(owner, row) for row in rows]
         features = [self._get(key, model.digest) for key in keys]
-        if missing := [index for index, found in enumerate(features) if found is None]:
-            encoded = model.bundle.encoder.encode(rows[missing].tolist())
-            for index, new in zip(missing, encoded, strict=True):
-                features[index] = new
-                self._put(keys[index], model.digest, new)
+        names = [key or index for index, key in enumerate(keys)]  # a row without a key is like no other
+        if missing := {names[index]: index for index, found in enumerate(features) if found is None}:
+            encoded = model.bundle.encoder.encode(rows[[*missing.values()]].tolist())
+            new = dict(zip(missing, encoded, strict=True))
+            features = [new[name] if found is None else found for name, found in zip(names, features, strict=True)]
+            for name, index in missing.items():
+                self._put(keys[index], model.digest, new[name])
         return np.stack(features)  # type: ignore[arg-type]  # those that were missing are there now
 
     def missing(self, digest: str, owner: str, rows: np.ndarray) -> np.ndarray:

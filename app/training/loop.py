@@ -53,13 +53,13 @@ def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.4f} · {task.fields[rate]:.0f} steps/s"),
+        TextColumn("{task.fields[measured]}"),
         TimeRemainingColumn(),
     )
     first, total, validation = run.processes.first, run.recipe.outer_steps, validation_of(run)
     writer = tensorboard(checkpoint.parent, run.step) if first else nullcontext()
     with writer as log, Progress(*columns, console=console) as progress:
-        bar = progress.add_task(run.recipe.family, total=total, completed=run.step, loss=float("nan"), rate=0.0)
+        bar = progress.add_task(run.recipe.family, total=total, completed=run.step, measured="")
         while not finished(run):
             started = perf_counter()
             loss = run.advance(next_stop(run) - run.step)
@@ -67,7 +67,8 @@ def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:
             if validation.due:
                 scalars["score/validation"] = validation.validate()
             run.seconds += perf_counter() - started
-            progress.update(bar, completed=run.step, loss=loss, rate=progress.tasks[bar].speed or 0.0)
+            rate = progress.tasks[bar].speed or 0.0
+            progress.update(bar, completed=run.step, measured=f"loss {loss:.4f} · {rate:.0f} steps/s")
             if log is not None:
                 for name, value in scalars.items():
                     log.add_scalar(name, value, run.step)

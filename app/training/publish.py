@@ -9,9 +9,8 @@ from typing import Any
 import torch
 
 import app
-from app.atomic_write import write_atomically
 from app.bundles.bundle import Bundle
-from app.bundles.folder import write
+from app.bundles.folder import as_files, write_files
 from app.bundles.manifest import Manifest
 from app.families.decision_log import Logged
 from app.families.family import Family, HasDescription
@@ -93,9 +92,7 @@ def publish(bundle: Bundle, family: Family, folder: Path) -> Manifest:
     evaluation = from_json(bundle.manifest.kind, bundle.manifest.evaluation)
     if bundle.takes_features:  # a family draws features, not what people post
         bundle = with_example(bundle, task_example(bundle, family, min(evaluation.curves)))
-    manifest = write_with_card(bundle, family, folder)
-    write_atomically(folder / PLOT, bundle_plots(bundle, family, evaluation))
-    return manifest
+    return write_with_card(bundle, family, folder, plots=bundle_plots(bundle, family, evaluation))
 
 
 def publish_policy(bundle: Bundle, folder: Path) -> Manifest:
@@ -103,17 +100,19 @@ def publish_policy(bundle: Bundle, folder: Path) -> Manifest:
     returns = Returns.from_json(bundle.manifest.evaluation)
     if bundle.takes_features:
         bundle = with_example(bundle, policy_example(bundle))
-    manifest = write_with_card(bundle, family_of(bundle), folder)
-    write_atomically(folder / PLOT, policy_plots(bundle, returns))
-    return manifest
+    return write_with_card(bundle, family_of(bundle), folder, plots=policy_plots(bundle, returns))
 
 
-def write_with_card(bundle: Bundle, family: Family, folder: Path) -> Manifest:
-    """Write an evaluated bundle with its card, and leave the plots as they are."""
-    manifest = write(folder, bundle.manifest, bundle.meta, bundle.encoder_arrays)
+def write_with_card(bundle: Bundle, family: Family, folder: Path, plots: bytes | None = None) -> Manifest:
+    """Write an evaluated bundle with its card. Nothing is written where one of its parts cannot be made.
+
+    plots: those of the card; None to leave the file of the plots as it is
+    """
+    manifest, files = as_files(bundle.manifest, bundle.meta, bundle.encoder_arrays)
     description = family.description if isinstance(family, HasDescription) else None
     text = card(folder.name, manifest, description, PLOT, weighted=isinstance(family, Logged))
-    write_atomically(folder / "CARD.md", text.encode())
+    beside = {"CARD.md": text.encode()} | ({} if plots is None else {PLOT: plots})
+    write_files(folder, {**beside, **files})
     return manifest
 
 

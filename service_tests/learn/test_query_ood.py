@@ -43,3 +43,11 @@ def test_an_example_of_a_larger_weight_moves_the_mean() -> None:
     heavy = largest_cosines(query, support, targets, torch.tensor([3.0, 1.0]))
     assert heavy.item() == pytest.approx(1.0)
     assert largest_cosines(query, support, targets, even).item() == pytest.approx(3 / 10**0.5)
+
+
+def test_a_cosine_is_never_above_1() -> None:
+    rows = torch.randn(200, 384, generator=torch.Generator().manual_seed(0))
+    targets, mask = torch.eye(200), torch.ones(200, dtype=torch.bool)
+    cosines = largest_cosines(rows, rows, targets, mask)
+    assert cosines.max() == 1
+    assert cosines.min() > 0.999

@@ -122,6 +122,13 @@ def test_only_what_is_missing_is_encoded(model: Model, encoded: list[int]) -> No
     assert len(engine.features) == 0
 
 
+def test_rows_that_are_repeated_are_encoded_once(model: Model, encoded: list[int]) -> None:
+    rows = object_rows([FILES[0], FILES[1], FILES[0], FILES[0]])
+    features = FeatureCache().encode(model, "ann", rows)
+    assert encoded == [2]
+    np.testing.assert_array_equal(features, model.bundle.encoder.encode(rows.tolist()))
+
+
 def test_queries_are_compared_with_the_features_of_what_is_kept(model: Model, encoded: list[int]) -> None:
     """Also where the fast weights are cached; the features come from the cache then."""
     reference = OODReference(1, 0, (0.0,) * 784, (2.0,) * 784, input_low=(0.0,) * 784, input_high=(1.0,) * 784)
@@ -271,11 +278,17 @@ def test_owners_do_not_share_embeddings(texts: Model) -> None:
 
 
 def test_queries_that_the_worker_encodes_count_in_the_price(texts: Model) -> None:
-    posted = Job(texts, "a", text_task(), object_rows(["please"] * 10))
+    rows = [f"please {index}" for index in range(10)]
+    posted = Job(texts, "a", text_task(), object_rows(rows))
     known = Job(texts, "a", text_task(), np.zeros((10, 16), np.float32))
-    seconds = texts.bundle.encoder.seconds(["please"] * 10)
+    seconds = texts.bundle.encoder.seconds(rows)
     assert posted.answer_price - known.answer_price == pytest.approx(seconds * PRICE_A_SECOND, rel=0.01)
     assert posted.queries_at_once == known.queries_at_once, "queries are encoded before they are divided"
+
+
+def test_a_text_that_is_repeated_costs_once(texts: Model) -> None:
+    once, often = (Job(texts, "a", text_task(), object_rows(rows)) for rows in (["please"], ["please"] * 10))
+    assert once.query_seconds == often.query_seconds > 0
 
 
 def test_what_the_cache_has_costs_nothing_again(texts: Model) -> None:

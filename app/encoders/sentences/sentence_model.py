@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from app.encoders.encoder import PackageMissing, StateError
+from app.encoders.encoder import FilesError
 from app.encoders.sentences.bert import embed, prepared
 from app.encoders.sentences.bert_form import BertForm, Pooling
-from app.encoders.sentences.model_files import CONFIG, EXTRA, TOKENIZER, WEIGHTS, ModelId, find, sha256_of
-from app.errors import expected_text, missing_package
+from app.encoders.sentences.model_files import TOKENIZER, WEIGHTS, ModelId, find, sha256_of
+from app.encoders.sentences.tokenizer_file import read_tokenizer
+from app.encoders.sentences.weights_file import read_weights
+from app.errors import expected_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,7 +47,9 @@ class SentenceModel(NamedTuple):
         """Which texts are longer than the model reads."""
         limit = self.max_tokens * LONGEST_WORD
         encodings = self.tokenizer.encode_batch([text[:limit] for text in texts])
-        return [bool(each.overflowing) or len(text) > limit for each, text in zip(encodings, texts, strict=True)]
+        # spaces are no tokens
+        pairs = zip(encodings, texts, strict=True)
+        return [bool(each.overflowing) or bool(text[limit:].strip()) for each, text in pairs]
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         limit = self.max_tokens * LONGEST_WORD
@@ -72,26 +73,15 @@ def _parts(lengths: Sequence[int]) -> list[list[int]]:
 def load(model: str, wanted: ModelId) -> SentenceModel:
     """The model of that name. Bundles with the same one share it.
 
-    Raises PackageMissing where a package is not installed. Raises StateError where there is no such model, where its
-    files are others than wanted, or where it is no BERT.
+    Raises PackageMissing where a package is not installed. Raises FilesError where there is no such model, where its
+    files are others than wanted, or where they cannot be used.
     """
     files = find(model)
     for name, expected in ((WEIGHTS, wanted.weights_sha256), (TOKENIZER, wanted.tokenizer_sha256)):
         if (actual := sha256_of(files.folder / name)) != expected:
             fix = "install the version that the bundle was trained with, or train the bundle again"
-            raise StateError(f"{files.folder / name}: {expected_text(f'the sha256 {expected}', actual, fix)}")
-    if find_spec("tokenizers") is None:
-        raise PackageMissing(missing_package("tokenizers", EXTRA))
-    from tokenizers import Tokenizer  # only bundles of texts need it
-
-    try:
-        form = BertForm.of(files.read_json(CONFIG))
-        weights = prepared(load_file(files.folder / WEIGHTS), form)
-        pooling = Pooling(wanted.pooling)
-    except (KeyError, ValueError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise StateError(f"{files.folder}: expected a BERT with gelu, got {reason}: choose another model") from error
-    tokenizer = Tokenizer.from_file(str(files.folder / TOKENIZER))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(wanted.max_tokens)
-    return SentenceModel(form, weights, tokenizer, pooling, wanted.max_tokens)
+            raise FilesError(f"{files.folder / name}: {expected_text(f'the sha256 {expected}', actual, fix)}")
+    form = files.form
+    tokenizer = read_tokenizer(files.folder / TOKENIZER, form.tokens, wanted.max_tokens)
+    weights = prepared(read_weights(files.folder / WEIGHTS, form), form)
+    return SentenceModel(form, weights, tokenizer, Pooling(wanted.pooling), wanted.max_tokens)

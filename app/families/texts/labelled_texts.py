@@ -1,13 +1,21 @@
 """Texts by their label, from a table with a column for each."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from app.errors import DataError, expectation, missing_package
+import numpy as np
 
+from app.encoders.error_places import is_missing, show
+from app.encoders.posted_texts import checked_text
+from app.errors import DataError, Invalid, expectation, missing_package
+
+if TYPE_CHECKING:
+    from app.families.tables.raw_table import RawTable
+
+LEAVE_OUT = "or leave the row out"
 MIN_TEXTS = 20
 """Texts of a label: 5 to adapt to and 15 to predict, as evaluations have them."""
 
@@ -34,23 +42,55 @@ def read_texts(source: Path | Any, text: str, label: str, leave_out: Collection[
     text, label: the columns
     leave_out: labels that are no classes of their own, such as one for everything else
 
-    Raises DataError where the file cannot be read or lacks a column. Rows without a text or a label are left out.
+    Raises DataError where the file cannot be read or lacks a column, and for a value that is no text, or no label. Rows
+    without a text or a label are left out.
     """
     try:
         from app.families.tables.read_table import read_table  # needs an extra
     except ImportError as error:
         raise DataError(missing_package("pyarrow", "text")) from error
     table = read_table(source)
-    texts, labels = (
-        table.columns[table.check_has(option, name)] for option, name in (("--text", text), ("--label", label))
-    )
+    texts = _read(table, table.check_has("--text", text), _text)
+    labels = _read(table, table.check_has("--label", label), _label)
     by_label: dict[str, list[str]] = {}
     for each, of in zip(texts, labels, strict=True):
-        if each is None or of is None or not str(each).strip():
-            continue
-        by_label.setdefault(str(of), []).append(str(each))
+        if each is not None and of is not None and each.strip():
+            by_label.setdefault(of, []).append(each)
     if unknown := sorted(set(leave_out) - by_label.keys()):
         raise DataError(expectation("--leave-out", f"labels of the column {label}", ", ".join(unknown)))
     kept = {name: each for name, each in by_label.items() if name not in leave_out}
     few = tuple(name for name, each in kept.items() if len(each) < MIN_TEXTS)
     return LabelledTexts({name: each for name, each in kept.items() if name not in few}, few)
+
+
+def _read(table: "RawTable", name: str, read: Callable[[Any], str]) -> list[str | None]:
+    """The values of a column by `read`, None where one is missing. Raises DataError with the place of a wrong one."""
+    values: list[str | None] = []
+    for row, value in enumerate(table.columns[name].tolist()):
+        try:
+            values.append(None if is_missing(value) else read(value))
+        except _WrongValue as error:
+            raise DataError(expectation(f"{table.name}, {table.place(row)}, {name}", *error.args)) from error
+    return values
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _WrongValue("a text", show(value), f"write a string, {LEAVE_OUT}")
+    try:
+        return checked_text(value, 0) if value.strip() else ""
+    except Invalid as error:
+        raise _WrongValue(*error.reason[:2], f"correct it, {LEAVE_OUT}") from error
+
+
+def _label(value: Any) -> str:
+    """A whole number of Parquet or a DataFrame comes as a float."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    if not isinstance(value, str | bool | int | np.bool_ | np.integer):
+        raise _WrongValue("a label", show(value), f"write a text, a whole number, true or false, {LEAVE_OUT}")
+    return str(value)
+
+
+class _WrongValue(ValueError):
+    """A value that is not of its type: what was expected, what came, and the fix."""

@@ -103,8 +103,8 @@ def make_text(settings: TextSettings, cache: Path | None = None) -> Text:
         licence=settings.licence,
         data=settings.texts,
     )
-    width, ways = draft.encoder.width, max(2, min(draft.ways, draft.max_ways - 1))
-    return replace(draft, width=width, ways=ways, fingerprint=draft.read.fingerprint, cache=cache)
+    model, width, ways = draft.encoder.model, draft.encoder.width, max(2, min(draft.ways, draft.max_ways - 1))
+    return replace(draft, model=model, width=width, ways=ways, fingerprint=draft.read.fingerprint, cache=cache)
 
 
 def text_recipe(settings: TextSettings, family: Text) -> Recipe:

@@ -33,3 +33,10 @@ def write_csv(file: Path, rows: list[tuple[str, str]]) -> Path:
 def options(model: Path) -> dict[str, Any]:
     """Of the family `text`."""
     return {"text": "message", "label": "topic", "model": str(model)}
+
+
+def shuffled(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same texts with labels that say nothing about them."""
+    labels = [label for _, label in rows]
+    random.Random(0).shuffle(labels)
+    return [(text, label) for (text, _), label in zip(rows, labels, strict=True)]

@@ -15,7 +15,7 @@ from app.training.texts.text_settings import TextSettings
 from app.training.texts.train_texts import make_text, train_texts
 from service_tests.cli.commands import innerloop
 from service_tests.sentence_models import write_sentence_model
-from service_tests.training.texts.made_up_texts import made_up_texts, write_csv
+from service_tests.training.texts.made_up_texts import made_up_texts, shuffled, write_csv
 
 pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[text]'")
 
@@ -52,6 +52,14 @@ def test_it_trains_evaluates_and_writes(csv: Path, model: str, tmp_path: Path) -
     assert '"queries": [' in card
     assert "of the texts of known classes are" in card
     assert not (tmp_path / "runs/tickets").exists(), "no embedding is left"
+
+
+def test_texts_that_cannot_be_told_apart_make_a_bundle_that_says_so(model: str, tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "noise.csv", shuffled(made_up_texts(labels=14)))
+    options: dict[str, Any] = {"model": model, "models_dir": tmp_path, "runs_dir": tmp_path / "runs"}
+    train_texts(file, text="message", label="topic", outer_steps=1, **options)
+    card = (tmp_path / "noise/CARD.md").read_text()
+    assert "Do not rely on `unlike` of this bundle to find queries of other classes: it misses " in card
 
 
 def test_too_few_labels_are_refused(model: str, tmp_path: Path) -> None:

@@ -24,7 +24,15 @@ from innerloop_client.predict_request import predict_once
 from innerloop_client.prediction import Prediction
 from innerloop_client.session import Call
 from innerloop_client.sklearn.column_order import columns_of, in_model_order
-from innerloop_client.sklearn.plain_errors import check_inputs, check_is_list, of_adaptation, of_arguments, of_model
+from innerloop_client.sklearn.plain_errors import (
+    are_texts,
+    check_inputs,
+    check_is_list,
+    check_takes_texts,
+    of_adaptation,
+    of_arguments,
+    of_model,
+)
 from innerloop_client.sklearn.shared_clients import shared_client
 from innerloop_client.sklearn.silent_conversions import as_numbers, refuse_rows_with_names
 from innerloop_client.support_set import Examples, check_order
@@ -89,6 +97,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _adapt_anew(self, X: Any, y: Any, sample_weight: Any, options: dict[str, Any]) -> None:  # noqa: N803
         client, inputs, targets = shared_client(self.url, self.api_key), X, y
+        for name in ("n_features_in_", "feature_names_in_"):  # of an earlier fit; texts have none
+            self.__dict__.pop(name, None)
         encoder = NUMBERS if self.model is None else self._described(client, self.model).inputs["encoder"]
         self._takes_numbers = encoder == NUMBERS
         X, y, weights = self._examples(X, y, sample_weight, reset=True)  # noqa: N806
@@ -154,6 +164,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
     def _inputs(self, X: Any) -> Any:  # noqa: N803
         """Queries of as many features as the examples had, and with the same names."""
         X = self._plain_inputs(X)  # noqa: N806
+        if are_texts(X):
+            return X
         return validate_data(self, X, reset=False, skip_check_array=not self._takes_numbers)
 
     def _examples(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> tuple[Any, Any, Any]:  # noqa: N803
@@ -162,7 +174,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_list(sample_weight, "sample_weight", X)
         options = self._check_options if self._takes_numbers else {"skip_check_array": True}
         X, y = self._plain_inputs(X), self._plain(y)  # noqa: N806
-        X, y = validate_data(self, X, y, reset=reset, **options)  # noqa: N806
+        if not are_texts(X):
+            X, y = validate_data(self, X, y, reset=reset, **options)  # noqa: N806
         y = self._targets(y)
         if sample_weight is None:
             return X, y, None
@@ -180,6 +193,8 @@ class FewShotEstimator(BaseEstimator):  # type: ignore[misc]
         """Inputs in a form that scikit-learn does not change. Raises UnsupportedInput and ValueError."""
         check_is_list(X, "X")
         check_inputs(X)
+        if are_texts(X):
+            check_takes_texts(self.model, self._takes_numbers, getattr(self, "n_features_in_", 1))
         if not self._takes_numbers:
             return X
         refuse_rows_with_names(X, "X")

@@ -58,6 +58,36 @@ def check_inputs(inputs: Any) -> None:
         raise ValueError("X: expected at least 1 row, got none")
 
 
+def are_texts(inputs: Any) -> bool:
+    """Whether inputs that are no table are texts, also in one column; a text that reads as a number is none there."""
+    is_series = is_a(inputs, "pandas", "Series") or is_a(inputs, "polars", "Series")
+    if not (isinstance(inputs, list | tuple) or is_series or (is_a(inputs, "numpy", "ndarray") and inputs.ndim)):
+        return False
+    first: Any = next(iter(inputs), None)
+    if isinstance(first, str):
+        return True
+    is_cell = (isinstance(first, list | tuple) or is_a(first, "numpy", "ndarray")) and len(first) == 1
+    return is_cell and isinstance(first[0], str) and not _is_number(first[0])
+
+
+def check_takes_texts(model: str | None, takes_numbers: bool, features: int) -> None:
+    """Raise UnsupportedInput where a model takes numbers, or its examples were. features: in each row of these"""
+    if takes_numbers:
+        fix = 'a model of texts needs its name, as in model="intents"' if model is None else "send numbers"
+        raise UnsupportedInput(f"X: expected numbers, got texts: {fix}")
+    if features != 1:
+        fix = "send such rows, or call fit with texts"
+        raise UnsupportedInput(f"X: expected {features} numbers in each row, as in fit, got texts: {fix}")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def check_is_list(values: Any, place: str, inputs: Any = None) -> None:
     """Raise UnsupportedInput for a single text or number. inputs: a DataFrame, of which it may name a column"""
     if isinstance(values, str | bytes | int | float):

@@ -31,7 +31,7 @@ def support(model):
         action = 0 if model["actions"]["form"] == "discrete" else [0.0] * model["targets"]
         episode = {"observations": [[0.1] * model["features"]] * 2, "actions": [action] * 2, "rewards": [-0.2, -0.1]}
         return {"episodes": [episode, episode]}
-    inputs = [row_of(model, 0.1 * number) for number in range(4)]
+    inputs = [row_of(model, 0.1 * number) for number in range(1, 5)]
     targets = list("abab") if model["kind"] == "classification" else [[0.5] * model["targets"]] * 4
     return {"inputs": inputs, "targets": targets}
 

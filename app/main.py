@@ -18,24 +18,24 @@ from starlette.types import ASGIApp
 import app
 from app.api import adaptations as adaptation_routes
 from app.api import docs_page, error_responses, fast_path, health, inference, models, openapi, proposals
-from app.api.body_offload import BodyOffload
 from app.api.dependencies import Limits, ServerState
+from app.api.large_bodies import LargeBodies
 from app.api.paths import RootPath
 from app.device import choose_device
 from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
-from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.engine import Engine
 from app.service.expiry import sweep
 from app.service.health import Health, check
+from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
 from app.service.proposals import Proposals
 from app.service.reloader import Reloader
-from app.service.small_and_large_work import Lanes
 from app.service.store_protocol import Quota, Store
+from app.service.work_queue import WorkQueue
 from app.settings import Settings
 from app.storage.memory import MemoryStore
 from app.storage.redis import RedisStore
@@ -74,7 +74,7 @@ def create_app(
         settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples
     )
     adaptations = Adaptations(catalogue, lanes, store, defaults, clock, health)
-    body_offload = BodyOffload(settings.max_waiting_bytes)
+    large_bodies = LargeBodies(settings.max_waiting_bytes)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(
         {
@@ -100,7 +100,7 @@ def create_app(
         generate_unique_id_function=openapi.operation_id,
         docs_url=None,  # `docs_page` serves it
         redoc_url=None,
-        lifespan=_lifespan((store, lanes, body_offload, background), compile_served),
+        lifespan=_lifespan((store, lanes, large_bodies, background), compile_served),
         # FastAPI looks for OpenTelemetry at every request: 5 us
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
@@ -112,7 +112,7 @@ def create_app(
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
     application.state.server = ServerState(
-        adaptations, Proposals(lanes), catalogue, background, health, str(device), limits, body_offload
+        adaptations, Proposals(lanes), catalogue, background, health, str(device), limits, large_bodies
     )
     application.state.reloader = reloader
     _install_routes(application, _wrappers(settings))
@@ -179,8 +179,8 @@ def _install_routes(application: FastAPI, wrappers: Iterable[Callable[[ASGIApp],
 def make_lanes(settings: Settings, health: Health) -> Lanes:
     """The workers of the device."""
     engine = Engine(settings.fast_weights_bytes)
-    small = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes, health)
-    large = Batcher(engine, settings.max_waiting, settings.max_waiting_bytes)  # its work may rightly take long
+    small = WorkQueue(engine, settings.max_waiting, settings.max_waiting_bytes, health)
+    large = WorkQueue(engine, settings.max_waiting, settings.max_waiting_bytes)  # its work may rightly take long
     return Lanes(engine, small, large, settings.max_multiply_adds, settings.max_work_bytes)
 
 

@@ -171,17 +171,17 @@ def retrain(own_models: Path) -> Callable[..., str]:
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
     """Record what the engines of this process do from now on, and hold them up at a gate on request."""
-    from app.service.batcher import Batcher
     from app.service.engine import Engine
     from app.service.job import Job, Result
     from app.service.model import Model
+    from app.service.work_queue import WorkQueue
 
     work = Work()
-    accept, run, step = Batcher.accept, Engine.run, Model.walk
+    accept, run, step = WorkQueue.accept, Engine.run, Model.walk
 
-    def watched_accept(batcher: Batcher, count: int, size: int) -> None:
+    def watched_accept(queue: WorkQueue, count: int, size: int) -> None:
         work.submitted += count
-        accept(batcher, count, size)
+        accept(queue, count, size)
 
     def watched_run(engine: Engine, jobs: Sequence[Job]) -> list[Result]:
         work.wait()
@@ -199,7 +199,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Iterator["Work"]:
             work.steps += 1
             yield loss
 
-    monkeypatch.setattr(Batcher, "accept", watched_accept)
+    monkeypatch.setattr(WorkQueue, "accept", watched_accept)
     monkeypatch.setattr(Engine, "run", watched_run)
     monkeypatch.setattr(Engine, "seconds", lambda *_: float("inf"))
     monkeypatch.setattr(Model, "walk", watched_walk)

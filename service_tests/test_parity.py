@@ -13,7 +13,7 @@ from app.bundles.folder import load
 from app.cli.remote_learner import over_http
 from app.families.choices_data import SOURCE
 from app.families.registry import make
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.significance import Interval, interval
 from app.main import create_app
 from app.settings import Settings

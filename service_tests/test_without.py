@@ -66,7 +66,7 @@ def test_a_stage_that_is_no_longer_run_is_an_error(monkeypatch: pytest.MonkeyPat
 
 def test_a_call_that_is_no_longer_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(without, "getsource", lambda _: "")
-    with pytest.raises(StaleTrickError, match=r"app.service.batcher does not ask what is quick"):
+    with pytest.raises(StaleTrickError, match=r"app.service.work_queue does not ask what is quick"):
         TRICKS["quick-on-the-loop"].replacements()
 
 

@@ -9,7 +9,6 @@ from safetensors.numpy import save
 
 from app.api import openapi_examples as examples
 from app.api import schemas
-from app.api.client_connection import ANYONE
 from app.api.codec import JSON, MSGPACK, respond
 from app.api.dependencies import RequestClient, State
 from app.api.inference import BODY, BY_ID, DERIVED
@@ -19,6 +18,7 @@ from app.api.parse_commands import edit_command, version_first, version_of
 from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.support import is_slow, read_addition, show_support
+from app.api.waiting_client import ANYONE
 from app.errors import (
     BodyTooLarge,
     DeadlinePassed,
@@ -76,7 +76,7 @@ async def list_adaptations(
     A page can have fewer than `limit` adaptations if support sets are large. If the answer has `next`, there are more.
     """
     page = page_response(*await server.adaptations.page(ANYONE, Filter(model, label), limit, cursor))
-    return server.body_offload.hold(JSON.respond(page))
+    return server.large_bodies.hold(JSON.respond(page))
 
 
 @router.get(
@@ -113,9 +113,9 @@ async def get_adaptation(id: Id, server: State) -> Response:
 )
 async def edit_adaptation(id: Id, request: Request, server: State) -> Response:
     """Change the label of an adaptation, or when it expires. Its predictions and its revision stay the same."""
-    incoming = await receive(request, server.limits.body, server.body_offload, csv=False)
+    incoming = await receive(request, server.limits.body, server.large_bodies, csv=False)
     form = schemas.EditRequest
-    body = incoming.decode(form) if incoming.is_small else await server.body_offload.decode(incoming, form)
+    body = incoming.decode(form) if incoming.is_small else await server.large_bodies.decode(incoming, form)
     command, client = edit_command(body, server.limits), incoming.client
     edited = await in_time(client, server.adaptations.edit(client.owner, id, command))
     cut = await server.adaptations.cut_examples(edited)
@@ -141,7 +141,7 @@ async def delete_adaptation(id: Id, server: State) -> Response:
 )
 async def get_history(id: Id, server: State) -> Response:
     """List the revisions of an adaptation, each with the change that made it."""
-    return server.body_offload.hold(JSON.respond(history_response(await server.adaptations.get(ANYONE, id))))
+    return server.large_bodies.hold(JSON.respond(history_response(await server.adaptations.get(ANYONE, id))))
 
 
 @router.get(
@@ -157,7 +157,7 @@ async def get_support(id: Id, server: State, request: Request) -> Response:
     You need the number of an example to delete it. Images are base64, and binary with `Accept: application/msgpack`.
     """
     codec = accepted(request)
-    return await server.body_offload.write(show_support(await server.adaptations.get(ANYONE, id)), codec.respond)
+    return await server.large_bodies.write(show_support(await server.adaptations.get(ANYONE, id)), codec.respond)
 
 
 @router.post(
@@ -177,8 +177,8 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
 
     Added episodes form a new stage. Its steps start from the weights after the previous stage.
     """
-    incoming = await receive(request, server.limits.body, server.body_offload)
-    form, client, bodies = schemas.MoreSupport, incoming.client, server.body_offload
+    incoming = await receive(request, server.limits.body, server.large_bodies)
+    form, client, bodies = schemas.MoreSupport, incoming.client, server.large_bodies
     body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
     adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
     model = server.adaptations.model_of(adaptation)
@@ -271,4 +271,4 @@ async def get_weights(id: Id, server: State, client: RequestClient) -> Response:
     if scale is not None:
         about |= {"target_mean": json.dumps(scale.mean), "target_std": json.dumps(scale.std)}
     headers = {"Content-Disposition": f'attachment; filename="{id}.safetensors"'}
-    return server.body_offload.hold(respond(save(parameters, about), 200, "application/octet-stream", headers))
+    return server.large_bodies.hold(respond(save(parameters, about), 200, "application/octet-stream", headers))

@@ -3,11 +3,11 @@
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app.api.body_offload import SMALL, BodyOffload
+from app.api.large_bodies import SMALL, LargeBodies
 from app.errors import BodyTooLarge
 
 
-async def read_body(request: Request, content_length: bytes, limit: int, body_offload: BodyOffload) -> bytes:
+async def read_body(request: Request, content_length: bytes, limit: int, large_bodies: LargeBodies) -> bytes:
     """The body as it is sent, of at most `limit` bytes.
 
     content_length: the header, empty where there is none
@@ -28,6 +28,6 @@ async def read_body(request: Request, content_length: bytes, limit: int, body_of
         if size > limit:
             raise BodyTooLarge(limit)
         if size > reserved:
-            body_offload.reserve(request, size - reserved)
+            large_bodies.reserve(request, size - reserved)
             reserved = size
     return b"".join(parts)

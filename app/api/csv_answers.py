@@ -12,8 +12,8 @@ from fastapi import Response
 from msgspec import UNSET
 
 from app.api import schemas
+from app.api.bundle_columns import describe_targets, names_of
 from app.api.codec import JSON, respond
-from app.api.columns import describe_targets, names_of
 from app.api.csv_requests import CSV
 from app.bundles.bundle import Bundle
 from app.errors import Invalid, shown

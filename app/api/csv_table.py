@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from app.api.columns import describe_inputs, describe_targets, names_of, refuse_extra, rename_target, target_names
+from app.api.bundle_columns import (
+    describe_inputs,
+    describe_targets,
+    names_of,
+    refuse_extra,
+    rename_target,
+    target_names,
+)
 from app.api.csv_cells import NUMBER, read_cells
 from app.api.csv_text import CsvText, Rows, at
 from app.api.read_arrays import read_queries

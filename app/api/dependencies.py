@@ -5,9 +5,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from app.api.body_offload import BodyOffload
-from app.api.client_connection import Client
 from app.api.client_headers import by_name
+from app.api.large_bodies import LargeBodies
+from app.api.waiting_client import Client
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
@@ -36,7 +36,7 @@ class ServerState:
     health: Health
     device: str
     limits: Limits
-    body_offload: BodyOffload
+    large_bodies: LargeBodies
 
 
 def server_state(request: Request) -> ServerState:

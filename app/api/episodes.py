@@ -11,7 +11,7 @@ from app.bundles.bundle import Bundle
 from app.bundles.schema import Schema
 from app.errors import Invalid, exact
 from app.service.decisions import action_columns
-from app.service.stage import Stage, concatenate_rows
+from app.service.stored_examples import Stage, concatenate_rows
 from app.service.support_set import SupportSet
 
 MAX_NUMBERS = 2**24

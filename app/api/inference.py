@@ -7,7 +7,6 @@ from msgspec import UNSET
 
 from app.api import openapi_examples as examples
 from app.api import schemas
-from app.api.client_connection import Client
 from app.api.codec import JSON, MSGPACK, NDJSON
 from app.api.csv_answers import csv_predictions
 from app.api.csv_requests import CSV
@@ -21,6 +20,7 @@ from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
 from app.api.support import is_slow
+from app.api.waiting_client import Client
 from app.errors import (
     BodyTooLarge,
     DeadlinePassed,
@@ -61,9 +61,9 @@ async def adapt(request: Request, server: State) -> Response:
     remaining steps. Send `Content-Type: application/x-ndjson` to send one request on each line, or `text/csv` to send
     examples as a CSV.
     """
-    incoming = await receive(request, server.limits.body, server.body_offload, ndjson=True)
+    incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
     if incoming.media.ndjson:
-        return answer_lines(incoming, partial(_adapted, server=server), server.limits.lines, server.body_offload)
+        return answer_lines(incoming, partial(_adapted, server=server), server.limits.lines, server.large_bodies)
     if incoming.media.events:
         steps = server.adaptations.stream(await _adapt_command(incoming, server), incoming.client)
         return await adapt_events(steps, incoming.client, server.adaptations.cut_examples)
@@ -77,7 +77,7 @@ async def _adapted(incoming: IncomingRequest, server: ServerState) -> schemas.Ad
 
 
 async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> AdaptCommand:
-    form, bodies = schemas.AdaptRequest, server.body_offload
+    form, bodies = schemas.AdaptRequest, server.large_bodies
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     model = server.adaptations.model(body.model)
@@ -94,13 +94,13 @@ async def predict(request: Request, server: State) -> Response:
     application/x-ndjson` to send one request on each line, or `text/csv` to send queries as a CSV. Send `Accept:
     text/csv` to receive the predictions as a CSV.
     """
-    incoming = await receive(request, server.limits.body, server.body_offload, ndjson=True)
+    incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
     if incoming.media.ndjson:
-        return answer_lines(incoming, partial(_predicted_line, server=server), server.limits.lines, server.body_offload)
+        return answer_lines(incoming, partial(_predicted_line, server=server), server.limits.lines, server.large_bodies)
     predicted, respond = await _predicted(incoming, server), incoming.media.answer_codec.respond
     if incoming.media.csv_answer:
         respond = partial(csv_predictions, bundle=predicted.command.model.bundle)
-    return await server.body_offload.write(predict_response(predicted), respond)
+    return await server.large_bodies.write(predict_response(predicted), respond)
 
 
 async def _predicted_line(incoming: IncomingRequest, server: ServerState) -> schemas.PredictResponse:
@@ -108,7 +108,7 @@ async def _predicted_line(incoming: IncomingRequest, server: ServerState) -> sch
 
 
 async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictResult:
-    form, client, bodies = schemas.PredictRequest, incoming.client, server.body_offload
+    form, client, bodies = schemas.PredictRequest, incoming.client, server.large_bodies
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     check_source_fields(body)

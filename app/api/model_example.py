@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.api.columns import describe_inputs, describe_targets
+from app.api.bundle_columns import describe_inputs, describe_targets
 from app.bundles.bundle import Bundle
 from app.bundles.manifest import Manifest
 from app.encoders.image import ImageEncoder, drawing

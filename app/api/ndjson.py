@@ -8,9 +8,9 @@ from http import HTTPStatus
 from fastapi.responses import StreamingResponse
 
 from app.api import schemas
-from app.api.body_offload import BodyOffload
 from app.api.codec import JSON, NDJSON
 from app.api.error_responses import problem
+from app.api.large_bodies import LargeBodies
 from app.api.requests import IncomingRequest
 from app.api.sse import STREAM_HEADERS
 
@@ -23,25 +23,25 @@ AnswerLine = Callable[[IncomingRequest], Awaitable[schemas.ResponseBody]]
 
 
 def answer_lines(
-    request: IncomingRequest, answer: AnswerLine, at_once: int, body_offload: BodyOffload
+    request: IncomingRequest, answer: AnswerLine, at_once: int, large_bodies: LargeBodies
 ) -> StreamingResponse:
     """Answer each line of a body as if it had come alone. The answer to a bad line is a problem document.
 
     at_once: lines under way; the others wait here, where they take no room in the queue from other requests. Lines that
         are long together are not under way at once, as their answers may be long too
     """
-    answers = _answers(request, answer, at_once, body_offload)
+    answers = _answers(request, answer, at_once, large_bodies)
     return StreamingResponse(answers, HTTPStatus.OK, STREAM_HEADERS, NDJSON)
 
 
 async def _answers(
-    request: IncomingRequest, answer: AnswerLine, at_once: int, body_offload: BodyOffload
+    request: IncomingRequest, answer: AnswerLine, at_once: int, large_bodies: LargeBodies
 ) -> AsyncIterator[bytes]:
     for batch in _batches(request.body, at_once):
         answers = await asyncio.gather(
             *(answer(_line_request(request, *line)) for line in batch), return_exceptions=True
         )
-        lines = [await body_offload.write(_response_body(each), JSON.encoder.encode) for each in answers]
+        lines = [await large_bodies.write(_response_body(each), JSON.encoder.encode) for each in answers]
         yield b"\n".join([*lines, b""])
 
 

@@ -35,8 +35,8 @@ from app.errors import (
     UnsupportedEncoding,
     UnsupportedMedia,
 )
+from app.learn.adaptation_outcome import Status
 from app.learn.algorithms import ALGORITHMS
-from app.learn.divergence import Status
 from app.service.deadlines import LATE
 from app.service.diverged_error import diverged_detail
 

@@ -12,13 +12,13 @@ import numpy as np
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.client_connection import Client
-from app.api.columns import describe_targets
+from app.api.bundle_columns import describe_targets
 from app.api.csv_table import CsvBody, CsvTable
 from app.api.dependencies import Limits
 from app.api.parameter_patterns import DIGEST
 from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import read_support
+from app.api.waiting_client import Client
 from app.errors import Invalid, shown
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
 from app.service.commands import (

@@ -39,14 +39,14 @@ async def propose(request: Request, server: State) -> Response:
     all say the same. Send `Content-Type: application/x-ndjson` to send one request on each line, or `text/csv` to send
     candidates as a CSV.
     """
-    incoming = await receive(request, server.limits.body, server.body_offload, ndjson=True)
+    incoming = await receive(request, server.limits.body, server.large_bodies, ndjson=True)
     if incoming.media.ndjson:
-        return answer_lines(incoming, partial(_proposed, server=server), server.limits.lines, server.body_offload)
+        return answer_lines(incoming, partial(_proposed, server=server), server.limits.lines, server.large_bodies)
     return incoming.media.answer_codec.respond(await _proposed(incoming, server))
 
 
 async def _proposed(incoming: IncomingRequest, server: ServerState) -> schemas.ProposeResponse:
-    form, client, bodies = schemas.ProposeRequest, incoming.client, server.body_offload
+    form, client, bodies = schemas.ProposeRequest, incoming.client, server.large_bodies
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     check_source_fields(body)

@@ -13,7 +13,7 @@ from app.encoders.error_places import number_fix, show
 from app.encoders.finite_numbers import FLOAT32_MAX, as_numbers, finite_float32, many, to_float
 from app.errors import Invalid, exact
 from app.service.class_labels import Label
-from app.service.stage import object_rows
+from app.service.stored_examples import object_rows
 
 INT64 = np.iinfo(np.int64)
 MAX_LABEL = 200
@@ -41,7 +41,7 @@ def read_queries(values: Values, encoder: Encoder, place: str) -> np.ndarray:
 
 
 def read_inputs(values: Values, encoder: Encoder, place: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Inputs as a record keeps them (`app.service.stage.Stage`), and their features, as in a `SupportSet`.
+    """Inputs as a record keeps them (`app.service.stored_examples.Stage`), and their features, as in a `SupportSet`.
 
     There are no features where the inputs are features, or the worker encodes them later.
 

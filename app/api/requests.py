@@ -4,14 +4,14 @@ from typing import NamedTuple, TypeVar
 
 from fastapi import Request
 
+from app.api.body_decompression import decompressed
 from app.api.body_limit import read_body
-from app.api.body_offload import SMALL, BodyOffload
-from app.api.client_connection import Client
 from app.api.client_headers import by_name
 from app.api.codec import JSON, Codec
-from app.api.compression import decompressed
 from app.api.csv_requests import CsvCodec
+from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
+from app.api.waiting_client import Client
 from app.service.deadlines import in_time
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ class IncomingRequest(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether the event loop reads it itself; `BodyOffload` is for any other."""
+        """Whether the event loop reads it itself; `LargeBodies` is for any other."""
         return len(self.body) <= SMALL
 
     def decode(self, form: type[T]) -> T:
@@ -35,7 +35,7 @@ class IncomingRequest(NamedTuple):
 
 
 async def receive(
-    request: Request, limit: int, body_offload: BodyOffload, ndjson: bool = False, csv: bool = True
+    request: Request, limit: int, large_bodies: LargeBodies, ndjson: bool = False, csv: bool = True
 ) -> IncomingRequest:
     """Read a request.
 
@@ -49,10 +49,10 @@ async def receive(
     media = media_types(headers.get(b"content-type", b""), headers.get(b"accept", b""), ndjson, csv)
     if media.csv:
         media = media._replace(codec=CsvCodec(request.scope["query_string"]))
-    body = await read_body(request, headers.get(b"content-length", b""), limit, body_offload)
+    body = await read_body(request, headers.get(b"content-length", b""), limit, large_bodies)
     client = Client.from_headers(headers, request.receive)
     if b"content-encoding" in headers:
-        body = await in_time(client, decompressed(request, body, limit, body_offload))
+        body = await in_time(client, decompressed(request, body, limit, large_bodies))
     return IncomingRequest(body, client, media)
 
 

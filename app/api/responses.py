@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import UNSET
 
 from app.api import schemas
-from app.api.columns import describe_inputs, describe_targets
+from app.api.bundle_columns import describe_inputs, describe_targets
 from app.api.model_example import example_request
 from app.bundles.manifest import Manifest
 from app.errors import BundleError

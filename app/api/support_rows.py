@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.api.columns import rename_target, target_names
+from app.api.bundle_columns import rename_target, target_names
 from app.bundles.bundle import Bundle
 from app.encoders.error_places import place as place_of
 from app.errors import Invalid

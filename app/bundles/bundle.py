@@ -10,9 +10,9 @@ from torch.func import grad_and_value
 
 from app.bundles.manifest import Manifest
 from app.bundles.schema import Schema
-from app.encoders.descriptions import Meanings
 from app.encoders.encoder import Encoder
 from app.encoders.image import ImageEncoder
+from app.encoders.meanings import Meanings
 from app.encoders.numbers import NumbersEncoder
 from app.encoders.registry import restore
 from app.encoders.spec import EncoderSpec

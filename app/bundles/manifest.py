@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from app.bundles.schema import Schema
-from app.encoders.descriptions import Meanings
+from app.encoders.meanings import Meanings
 from app.encoders.spec import EncoderSpec
 from app.learn.calibration_table import Calibration
 from app.learn.image_ood import ImageReference

@@ -11,9 +11,9 @@ import torch
 from app.bundles.bundle import Bundle
 from app.bundles.file_names import COPY_AGAIN, MANIFEST, WEIGHTS
 from app.bundles.manifest import Manifest
-from app.encoders.descriptions import Meanings
 from app.encoders.encoder import ArraysError, CodeError, PackageMissing, StateError
 from app.encoders.image import ImageEncoder
+from app.encoders.meanings import Meanings
 from app.errors import BundleError, ExtraMissing, exact, expectation
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS

@@ -18,9 +18,9 @@ from app.cli.file_requests import CSV, adapt_call, predict_call
 from app.cli.losses_text import losses_text
 from app.cli.option_bounds import MAX_STEPS
 from app.cli.output_file import check_output, write_output
+from app.cli.server_error_words import Source
 from app.cli.server_requests import AsJson, Asking, Url, asking, check_id, check_model, check_text, in_words
 from app.cli.target_columns import target_columns
-from app.cli.words import Source
 from app.errors import shown
 from innerloop_client import Model, NotFound
 from innerloop_client.body_encoding import JSON

@@ -4,8 +4,8 @@ import typer
 
 from app.cli.adapt import adapt, predict
 from app.cli.adaptations import adaptations
+from app.cli.exit_status import run
 from app.cli.option_errors import PlainGroup
-from app.cli.run_command import run
 
 NAMES = frozenset({"adapt", "predict", "adaptations"})
 

@@ -11,9 +11,9 @@ from app.cli.compare import compare
 from app.cli.console import console
 from app.cli.doctor import doctor
 from app.cli.evaluate import evaluate, value
+from app.cli.exit_status import run
 from app.cli.navigate_and_drive import collect, drive, navigate
 from app.cli.option_errors import PlainGroup
-from app.cli.run_command import run
 from app.cli.serve import serve
 from app.cli.try_bundle import try_bundle
 from app.train import train

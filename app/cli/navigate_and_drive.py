@@ -23,7 +23,7 @@ from app.cli.server_connection import connect, get_model
 from app.errors import InnerloopError, expectation, missing_package
 from app.families.highway.demo import DriveReport
 from app.families.highway.demo import drive as drive_in_world
-from app.families.worlds import Episodes
+from app.families.worlds_protocol import Episodes
 from app.output_folder import check_folder
 from app.training.family_and_network import family_of
 from app.training.optional_packages import PLOTS, require

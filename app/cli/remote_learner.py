@@ -12,9 +12,9 @@ from app.bundles.bundle import Bundle
 from app.cli.server_connection import connect, get_model
 from app.device import describe
 from app.errors import InnerloopError, expectation
-from app.families.worlds import Episodes
+from app.families.worlds_protocol import Episodes
 from app.learn.losses import KINDS
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.shape_annotations import Bool, Float
 from app.training.family_and_network import worlds_of
 from app.training.predictor import Answers, Predictor

@@ -11,7 +11,7 @@ from app.errors import InnerloopError, expectation
 from app.settings import Settings
 from innerloop_client import AsyncClient, ConnectionFailed, Model, NotFound, UnexpectedAnswer
 from innerloop_client.connection_options import KEY_VARIABLE, check_url
-from innerloop_client.paths import segment
+from innerloop_client.url_segments import segment
 
 TIMEOUT_S = 120.0
 """Longest time that a command waits for an answer, with all repeats of the request."""

@@ -8,7 +8,7 @@ import httpx
 import typer
 
 from app.cli.server_connection import TIMEOUT_S, errors_of
-from app.cli.words import NO_FILE, Source, command_line_words
+from app.cli.server_error_words import NO_FILE, Source, command_line_words
 from app.errors import InnerloopError, expectation, shown
 from innerloop_client import Adaptation, Client, Expired, Model, NotFound, ServerError, UnsupportedInput
 from innerloop_client.blocking import finish, iterate
@@ -17,9 +17,9 @@ from innerloop_client.client_methods import listed
 from innerloop_client.descriptions import from_body
 from innerloop_client.errors import OtherVersion
 from innerloop_client.model_versions import Described, Version, for_version
-from innerloop_client.paths import segment
 from innerloop_client.remote_adaptation import delete
 from innerloop_client.session import Call, Reply
+from innerloop_client.url_segments import segment
 from innerloop_client.value_encoding import sendable
 
 Url = Annotated[str, typer.Option(envvar="INNERLOOP_URL", help="URL of the server.")]

@@ -18,7 +18,7 @@ from app.cli.remote_learner import rows_of
 from app.cli.server_connection import connect, get_model
 from app.errors import DataError, NoFamily, TrainingError
 from app.families.family import Family, HasEncoder, HasImages
-from app.families.worlds import Worlds
+from app.families.worlds_protocol import Worlds
 from app.training.evaluation_tables import percent
 from app.training.family_and_network import make_family, reads_data
 from app.training.recipes.recipe import MAX_SEED

@@ -14,10 +14,10 @@ from app.encoders.encoder import Rows, StateError
 from app.encoders.error_places import place, show
 from app.encoders.finite_numbers import NUMBERS, as_numbers
 from app.encoders.image_decoding import FORMATS, read_picture, size
-from app.encoders.image_raster import picture_ink
+from app.encoders.image_for_record import decoding_seconds, to_keep
+from app.encoders.image_to_ink import picture_ink
 from app.encoders.pixel_arrays import expected_pixels, read_pixels
 from app.encoders.state_checks import check_arrays, check_fields, check_shape
-from app.encoders.stored_images import decoding_seconds, to_keep
 from app.errors import Invalid, TrainingError
 
 MAX_FILES = 20_000

@@ -11,7 +11,7 @@ import numpy as np
 from app.encoders.error_places import place
 from app.encoders.finite_numbers import check_finite, many, to_float32
 from app.encoders.image_decoding import MAX_SIDE
-from app.encoders.image_raster import fit_raster
+from app.encoders.image_to_ink import fit_raster
 from app.errors import Invalid, exact
 
 LUMA = (0.299, 0.587, 0.114)
@@ -23,7 +23,7 @@ def read_pixels(array: np.ndarray, shape: tuple[int, int], first: int = 0) -> np
     """Numbers [row, ...] as float32 [row, *shape].
 
     A row is all pixels in one row, or [H, W], [1, H, W], [H, W, 1], [H, W, 3] or [3, H, W]. Gray ones of `shape` pass
-    as they are; others have to be in [0, 1], and are made gray and fitted to the raster (`image_raster.fit_raster`).
+    as they are; others have to be in [0, 1], and are made gray and fitted to the raster (`image_to_ink.fit_raster`).
     first: the number of the first row, for errors
 
     Raises Invalid for the first row that has another form, or values that are not finite or no ink.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.encoders.descriptions import Meaning, Meanings
+from app.encoders.meanings import Meaning, Meanings
 from app.errors import DataError, expectation
 from app.families.choices_data import Sitting, read
 from app.families.family import Description, Samples, Split, uniform

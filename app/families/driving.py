@@ -1,8 +1,9 @@
 """Driving like a driver who knows the world: a task is a world, and a few of that driver's episodes reveal it.
 
-No observation shows the grip of the road, the sight and the manners of the other drivers (`highway.world`), but they
-show in how a driver at home in the world drives (`highway.planner.style_at_home`). The family learns from a log, so it
-needs no simulator: `innerloop collect driving --out DIR` drives in highway-env and writes the log.
+No observation shows the grip of the road, the sight and the manners of the other drivers
+(`highway.world_parameters`), but they show in how a driver at home in the world drives
+(`highway.planner.style_at_home`). The family learns from a log, so it needs no simulator: `innerloop collect driving
+--out DIR` drives in highway-env and writes the log.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from app.encoders.descriptions import Meaning, Meanings
+from app.encoders.meanings import Meaning, Meanings
 from app.errors import DataError, cause_text, expectation, path_text
 from app.families.family import Description, Samples, Split
 from app.families.highway.observation import FEATURES, MEANINGS

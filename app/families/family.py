@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from app.encoders.descriptions import Meanings
 from app.encoders.encoder import Encoder
+from app.encoders.meanings import Meanings
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from app.encoders.descriptions import Meaning, Meanings
+from app.encoders.meanings import Meaning, Meanings
 from app.families.family import Description, Samples, Split, uniform
-from app.families.worlds import Policy
+from app.families.worlds_protocol import Policy
 from app.learn.decision_weights import Weighing
 from app.learn.networks import NetworkSpec
 from app.learn.policies import Actions

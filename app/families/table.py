@@ -13,12 +13,12 @@ from torch import Tensor
 from app.encoders.encoder import Encoder
 from app.errors import DataError, expectation, missing_package
 from app.families.family import Description, Samples, Split, interleave_classes, stack_tasks
-from app.families.table_rows import TaskRows
 from app.families.tables.input_columns import unit_of
 from app.families.tables.labelled_tasks import LabelledTasks, label_sizes, labelled_tasks
 from app.families.tables.prepared_table import PreparedTable, prepare
 from app.families.tables.table_description import describe_table
 from app.families.tables.table_spec import TableSpec
+from app.families.task_rows import TaskRows
 from app.learn.networks import NetworkSpec
 
 SPLITS: tuple[Split, ...] = ("training", "validation", "test")

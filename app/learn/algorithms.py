@@ -17,7 +17,7 @@ from app.learn.ensemble_head import NO_MEMBERS, discounts_of, ensemble
 from app.learn.heads import PROTOTYPE_HEAD, Head, bayesian, closed_form, from_prototypes, prototypes, ridge
 from app.learn.inner import InnerLoop, Start, State, from_meta, from_zero, functional_forward, gradient_descent
 from app.learn.losses import KINDS, Loss
-from app.learn.outer import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
+from app.learn.outer_directions import Outer, displacement, likelihood, mean_of_adapted, multi_step, query_gradient
 from app.learn.policies import is_gaussian
 from app.learn.support_norm import with_statistics
 from app.learn.update_rules import Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd

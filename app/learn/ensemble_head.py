@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from app.learn.discounts import discount_factors
 from app.learn.example_weights import Mask, weighted
 from app.learn.heads import HEAD, Head, identity_like
+from app.learn.recency_weights import discount_factors
 from app.learn.shape_annotations import Float
 from app.learn.update_rules import Params
 
@@ -19,7 +19,7 @@ SIZES = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 class Ensemble(nn.Module):
     """A network whose output is the embeddings of its members side by side, each of the same length.
 
-    discounts: that of each member (`app.learn.discounts`); 1 where the order of examples makes no difference
+    discounts: that of each member (`app.learn.recency_weights`); 1 where the order of examples makes no difference
     """
 
     discounts: Sequence[float]
@@ -75,7 +75,7 @@ def ensemble(columns: int, width: int, discounts: Sequence[float]) -> Head:
 
     columns: the length of a target
     width: the length of the embeddings of all members together
-    discounts: that of each member (`app.learn.discounts`)
+    discounts: that of each member (`app.learn.recency_weights`)
     """
     members = len(discounts)
     terms = width // members + 1

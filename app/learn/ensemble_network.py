@@ -141,7 +141,7 @@ class Member(nn.Module):
         width: the length of the embedding
         pooled: one of POOLED; empty for none
         features: a key of FEATURES, with its options; empty for none
-        discount: below 1, the last known rows count most (`app.learn.discounts`)
+        discount: below 1, the last known rows count most (`app.learn.recency_weights`)
         """
         super().__init__()
         for name, value, known in (("pooled", pooled, POOLED), ("features", features, FEATURES)):

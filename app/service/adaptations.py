@@ -17,11 +17,13 @@ from app.errors import (
     UnknownModel,
     UnknownVersion,
 )
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.learn.target_scale import TargetScale
 from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.answers import QUICK_NUMBERS, answer_queries
 from app.service.catalogue import Catalogue
+from app.service.changed_records import with_edit, with_examples, with_revision, without_example, without_last_stage
+from app.service.columns_by_name import Columns, columns_of
 from app.service.commands import (
     AdaptCommand,
     EditCommand,
@@ -31,7 +33,6 @@ from app.service.commands import (
     check_version,
     names_count,
 )
-from app.service.compatibility import Compatibility
 from app.service.cut_texts import cut_examples, cut_of
 from app.service.deadlines import Caller, in_time
 from app.service.diverged_error import check_usable
@@ -41,13 +42,12 @@ from app.service.health import Health
 from app.service.idempotency import Idempotency, Turn
 from app.service.job import Job
 from app.service.model import Model
+from app.service.model_compatibility import Compatibility
 from app.service.new_adaptation import NewAdaptation
 from app.service.new_ids import ids
-from app.service.order_of_names import Columns, columns_of
 from app.service.pinned_bundles import PinnedBundles
-from app.service.query_jobs import checked_predictions, query_job
+from app.service.prediction_jobs import checked_predictions, query_job
 from app.service.record import Adaptation, Change
-from app.service.record_changes import with_edit, with_examples, with_revision, without_example, without_last_stage
 from app.service.request_checks import (
     check_classes,
     check_declared,

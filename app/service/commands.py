@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.errors import OtherVersion
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.service.answers import DEFAULT_OPTIONS, Answer, PredictOptions
 from app.service.class_labels import Label
 from app.service.cross_validation import Method

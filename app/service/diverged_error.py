@@ -1,8 +1,8 @@
-"""The error of an inner loop that diverged (`app.learn.divergence`), with what to change."""
+"""The error of an inner loop that diverged (`app.learn.adaptation_outcome`), with what to change."""
 
 from app.errors import Diverged
+from app.learn.adaptation_outcome import Adapted, Status
 from app.learn.algorithms import Algorithm
-from app.learn.divergence import Adapted, Status
 from app.service.model import Model
 
 

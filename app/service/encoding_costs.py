@@ -2,7 +2,7 @@
 
 from app.service.feature_cache import FeatureCache
 from app.service.job import Job
-from app.service.stage import object_rows
+from app.service.stored_examples import object_rows
 from app.service.work_cost import PRICE_A_SECOND
 
 

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.learn.inner import repeat_state
 from app.service.encoding_costs import EncodingCosts
 from app.service.fast_weights_cache import FastWeights
@@ -58,7 +58,7 @@ class _ModelState:
 
     def size(self, model: Model, jobs: Sequence[Job]) -> _Size:
         """The size of the work of these jobs."""
-        compiled, adapted, rows = model.programs.compiled, True, 0
+        compiled, adapted, rows = model.functions.compiled, True, 0
         for job in jobs:
             cached = job.key in self.fast
             adapted = adapted and cached

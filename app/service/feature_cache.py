@@ -11,7 +11,7 @@ import numpy as np
 
 from app.errors import Invalid, Outgrown
 from app.service.model import Model
-from app.service.stage import object_rows
+from app.service.stored_examples import object_rows
 from app.service.task import Task
 
 MAX_BYTES = 32 * 2**20

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 
 from app.errors import KeyReused
+from app.service.columns_by_name import Columns, inputs_by_name, targets_by_name
 from app.service.commands import AdaptCommand
-from app.service.order_of_names import Columns, inputs_by_name, targets_by_name
 from app.service.record import CONTENT, KEY, Adaptation, Change
 from app.service.store_protocol import Name
 from app.service.support_set import SupportSet

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.learn.support_ood import OODReference
 from app.service.model import Model
 from app.service.nearest_example import Distances, quick_nearest_distances

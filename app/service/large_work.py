@@ -10,7 +10,7 @@ import torch
 
 from app.device import return_freed_memory
 from app.errors import Invalid
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Engine
 from app.service.feature_cache import FeatureCache

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from app.bundles.bundle import Bundle
-from app.learn.divergence import Adapted, judge
+from app.learn.adaptation_outcome import Adapted, judge
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, repeat_state, trajectory
 from app.learn.pytrees import leaves, rebuild
 from app.learn.update_rules import LEARNED_PREFIX
@@ -23,7 +23,7 @@ from app.service.padded_batches import (
     padded_weights,
     row_mask,
 )
-from app.service.programs import Programs, eager
+from app.service.serving_functions import ServingFunctions, eager
 from app.service.task import Task
 
 MAX_PEAKS = 256
@@ -33,7 +33,7 @@ MAX_PEAKS = 256
 class Model:
     """One bundle on one device. Its methods run on one thread at a time.
 
-    `programs` are the functions that it serves with, eager at first. Another thread may replace them at any time, so
+    `functions` are what it serves with, eager at first. Another thread may replace them at any time, so
     each call reads them once.
 
     Where targets are labels, a model serves tasks of up to `ways` classes; `for_task` gives the one for another number.
@@ -57,8 +57,8 @@ class Model:
         self._variants: dict[int, Model] = {}
         self._peaks: dict[tuple[int, int], int] = {}
         self.meta = {name: value.to(device) for name, value in bundle.meta.items()}
-        self.programs: Programs = eager(bundle, self.meta, self.ways)
-        inner = self.programs.inner
+        self.functions: ServingFunctions = eager(bundle, self.meta, self.ways)
+        inner = self.functions.inner
         self.initial_state = inner.init(self.meta)
         """The state of a task before any step, packed: [number]."""
         self.has_spread = inner.variance is not None
@@ -76,7 +76,7 @@ class Model:
     def _try_out(self) -> None:
         """Answer one query of zeros. Raises whatever the network raises, which may be a user's own code."""
         inputs = torch.zeros(1, 1, self.bundle.manifest.schema.features, device=self.device)
-        self.programs.alone.apply(self.meta, self.initial_state.unsqueeze(0), inputs)
+        self.functions.alone.apply(self.meta, self.initial_state.unsqueeze(0), inputs)
 
     def for_task(self, task: Task | None) -> "Model":
         """The model for as many classes as the task has. It is made at first use and kept as long as this one."""
@@ -117,7 +117,7 @@ class Model:
     @property
     def compiled(self) -> bool:
         """Whether the compiled inner loop serves."""
-        return self.programs.compiled
+        return self.functions.compiled
 
     def peak_bytes(self, task: Task | None, queries: int) -> int:
         """The memory that adapting to a task takes at its peak, or answering so many queries at once, if that is more.
@@ -143,7 +143,7 @@ class Model:
     def _peak_bytes(self, device: torch.device, rows: int, queries: int) -> int:
         """As `peak_bytes`, for a stage of `rows` examples."""
         meta = {name: value.to(device) for name, value in self.meta.items()}
-        inner, schema = self.programs.alone, self.bundle.manifest.schema
+        inner, schema = self.functions.alone, self.bundle.manifest.schema
         start = inner.init(meta).unsqueeze(0)
         width = self.ways or schema.targets + self.staged  # a decision has its weight behind the action
         support = Examples(
@@ -179,26 +179,26 @@ class Model:
         self, tasks: Sequence[Task], start: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, list[Adapted]]:
         """One stage of all tasks, whose targets are as the loss takes them. start: the states before, as in `adapt`."""
-        programs = self._programs_for(tasks)
+        functions = self._functions_for(tasks)
         if (
-            programs.single is not None
-            and len(tasks) <= programs.max_singles
+            functions.single is not None
+            and len(tasks) <= functions.max_singles
             and start is None
-            and all(task.steps == programs.steps and len(task.inputs) in programs.single_shots for task in tasks)
+            and all(task.steps == functions.steps and len(task.inputs) in functions.single_shots for task in tasks)
         ):
-            results = [programs.single(task) for task in tasks]
+            results = [functions.single(task) for task in tasks]
             states = results[0][0] if len(results) == 1 else torch.cat([state for state, _ in results])
             losses = [row for _, row in results]
         else:
-            support, rate, steps = self._batch(tasks, programs.min_adapt)
+            support, rate, steps = self._batch(tasks, functions.min_adapt)
             max_steps = max(task.steps for task in tasks)
             with torch.no_grad():
                 if start is None:
                     start = repeat_state(self.initial_state, len(rate))
-                if programs.unrolled is not None and max_steps == programs.steps:
-                    states, all_losses = programs.unrolled(self.meta, start, support, rate, steps)
+                if functions.unrolled is not None and max_steps == functions.steps:
+                    states, all_losses = functions.unrolled(self.meta, start, support, rate, steps)
                 else:
-                    inner = programs.inner_for(len(rate))
+                    inner = functions.inner_for(len(rate))
                     states, all_losses = adapt(inner, self.meta, support, Schedule(rate, steps, max_steps), start)
             losses = all_losses.tolist()
         initial_loss = self.bundle.manifest.initial_loss
@@ -208,9 +208,9 @@ class Model:
             outcomes.append(Adapted(task_losses, judge(task_losses, initial_loss)))
         return states, outcomes
 
-    def _programs_for(self, tasks: Sequence[Task]) -> Programs:
-        """The programs that adapt to these tasks."""
-        return self.programs.for_weights if have_weights(tasks) else self.programs
+    def _functions_for(self, tasks: Sequence[Task]) -> ServingFunctions:
+        """The functions that adapt to these tasks."""
+        return self.functions.for_weights if have_weights(tasks) else self.functions
 
     def _batch(self, tasks: Sequence[Task], min_size: int) -> tuple[Examples, torch.Tensor, torch.Tensor]:
         """Support sets, rates and steps of tasks, padded to at least `min_size` tasks and examples."""
@@ -234,12 +234,12 @@ class Model:
 
         Returns the states, as from `adapt`, and the outcome.
         """
-        programs = self._programs_for([task])
+        functions = self._functions_for([task])
         if self.staged:
             task = self._weighted(task)
-        support, rate, steps = self._batch([task], programs.min_adapt)
+        support, rate, steps = self._batch([task], functions.min_adapt)
         losses = []
-        inner, start = programs.inner_for(len(rate)), repeat_state(self.initial_state, len(rate))
+        inner, start = functions.inner_for(len(rate)), repeat_state(self.initial_state, len(rate))
         for states, loss in trajectory(inner, self.meta, support, Schedule(rate, steps, task.steps), start):  # noqa: B007
             losses.append(loss[0].item())
             yield losses[-1]
@@ -247,7 +247,7 @@ class Model:
 
     def parameters(self, states: torch.Tensor) -> dict[str, np.ndarray]:
         """All parameters of the network for the first of the states, by name; a solved head is among them."""
-        state = self.programs.unpack(states[:1])
+        state = self.functions.unpack(states[:1])
         network = {name: value for name, value in self.meta.items() if not name.startswith(LEARNED_PREFIX)}
         whole = network | {name: value[0] for name, value in (state.fast | state.statistics).items()}
         return {name: value.cpu().numpy() for name, value in whole.items()}
@@ -266,7 +266,7 @@ class Model:
 
         Arguments and results are otherwise those of `predict`.
         """
-        look_up = self.programs.look_up
+        look_up = self.functions.look_up
         if look_up is None or max(map(len, queries)) > 1:
             return self._answer(lambda inner: inner.apply, states.index_select(0, rows), queries)
         inputs = torch.from_numpy(np.concatenate(queries)).unsqueeze(1)
@@ -287,12 +287,12 @@ class Model:
         queries: Sequence[np.ndarray],
     ) -> list[np.ndarray]:
         """Apply a function of the inner loop to each of the states with its queries."""
-        programs = self.programs
-        inputs = pad(queries, programs.min_predict)
+        functions = self.functions
+        inputs = pad(queries, functions.min_predict)
         if len(states) < len(queries):  # compiled code does not check it
             raise ValueError(f"{len(queries)} states expected")
         states = states[: len(queries)] if len(queries) == len(inputs) else states[:1].expand(len(inputs), -1)
-        answer = function(programs.inner_for(len(inputs)))
+        answer = function(functions.inner_for(len(inputs)))
         assert answer is not None, "`spread` needs `has_spread`"
         outputs = answer(self.meta, states.contiguous(), inputs.to(self.device)).cpu().numpy()
         return [output[: len(rows)] for output, rows in zip(outputs, queries, strict=False)]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.service.commands import AdaptCommand
 from app.service.cross_validation import CrossValidation
 from app.service.job import Job

@@ -15,7 +15,7 @@ from app.service.job import Job, Result
 from app.service.label_proposals import Choice, choose_labels
 from app.service.nearest_example import nearest_examples
 from app.service.number_proposals import Beliefs
-from app.service.query_jobs import checked_predictions, query_job
+from app.service.prediction_jobs import checked_predictions, query_job
 from app.service.task import Task
 from app.service.unlike_queries import Far, far_queries
 from app.service.work_cost import PASSES, distance_price

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.bundles.bundle import ValueNames
-from app.learn.divergence import Status
+from app.learn.adaptation_outcome import Status
 from app.service.answers import KINDS
 from app.service.class_labels import Label, distinct
-from app.service.stage import Stage, concatenate, concatenate_rows
+from app.service.stored_examples import Stage, concatenate, concatenate_rows
 from app.service.support_set import SupportSet
 from app.service.task import Task
 

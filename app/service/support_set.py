@@ -7,7 +7,7 @@ import numpy as np
 
 from app.errors import Invalid
 from app.service.class_labels import Label, distinct_labels
-from app.service.stage import Stage
+from app.service.stored_examples import Stage
 from app.service.task import Task
 
 

@@ -19,7 +19,7 @@ ROW_BYTES, VALUE_BYTES = 64, 64
 class Task:
     """A support set with its inner-loop settings. Nothing changes it.
 
-    inputs: float32 [shot, feature]; in a task of a record as it keeps them (`app.service.stage.Stage`)
+    inputs: float32 [shot, feature]; in a task of a record as it keeps them (`app.service.stored_examples.Stage`)
     targets: float32 [shot, target]; or labels in an object array [shot]; or decisions, float32
         (`app.service.decisions`)
     episodes: for decisions, the number of each row's episode, int32 [shot], ascending

@@ -3,14 +3,14 @@
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from typing import Protocol
 
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.service.deadlines import Caller
 from app.service.job import Job, Result
 from app.service.model import Model
 
 
 class Worker(Protocol):
-    """What runs jobs (`app.service.small_and_large_work`)."""
+    """What runs jobs (`app.service.lanes`)."""
 
     async def submit(self, job: Job, caller: Caller | None = None) -> Result:
         """Run a job."""

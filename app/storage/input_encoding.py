@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.msgpack import Ext
 
-from app.service.stage import Stage, object_rows
+from app.service.stored_examples import Stage, object_rows
 
 ARRAY = 1
 """The type of the extension: a shape and float32 numbers."""

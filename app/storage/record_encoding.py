@@ -16,11 +16,11 @@ from msgspec import Struct
 
 from app.bundles.bundle import ValueNames
 from app.errors import StoreFailed
-from app.learn.divergence import Status
+from app.learn.adaptation_outcome import Status
 from app.service.class_labels import Label, class_indices
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
-from app.service.stage import Stage
 from app.service.store_protocol import Name
+from app.service.stored_examples import Stage
 from app.storage.input_encoding import pack_inputs, unpack_inputs
 
 VERSIONS = NUMBERS, LABELS, GENERAL = 1, 2, 3

@@ -12,7 +12,7 @@ from torch import Tensor
 from app.bundles.bundle import Bundle
 from app.families.family import Family, HasClassLimits, HasTaskCounts, Split
 from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.query_ood import familiarity_threshold, nearest_distances
 from app.learn.shape_annotations import Bool, Float
 from app.learn.width_interpolation import interpolate_stretch

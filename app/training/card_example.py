@@ -12,7 +12,7 @@ from torch import Tensor
 from app.bundles.bundle import Bundle
 from app.families.family import Family
 from app.learn.inner import Examples, Schedule, batched, trajectory
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.policies import mean_and_deviation
 from app.learn.shape_annotations import Float
 from app.training.family_and_network import device_of, worlds_of

@@ -11,12 +11,12 @@ from torch import Tensor
 from app.errors import TrainingError, expectation
 from app.learn.significance import Interval, interval
 from app.training.evaluation import score_tasks, seconds_per_task, settings_for
-from app.training.loop import finished
 from app.training.on_policy import OnPolicyRun
 from app.training.prediction_kinds import KINDS
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import SEED, TASKS, Setting, draw_held_out
+from app.training.train_to_end import finished
 from app.training.training_run import Run
 from app.training.validation import next_validation, validation_of
 

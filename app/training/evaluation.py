@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.families.family import Family
 from app.learn import losses
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.shape_annotations import Bool, Float
 from app.learn.significance import interval
 from app.training.prediction_kinds import KINDS

@@ -22,7 +22,7 @@ from app.encoders.spec import EncoderSpec
 from app.errors import NoFamily, TrainingError, expectation, one_of
 from app.families.family import Family, HasActions, HasEncoder, HasImages, HasShape, HasWeighing
 from app.families.registry import families, make
-from app.families.worlds import Worlds
+from app.families.worlds_protocol import Worlds
 from app.learn import policies
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.decision_weights import Weighing

@@ -7,7 +7,7 @@ from app.families.decision_log import DecisionLog, Logged
 from app.families.family import Split
 from app.learn.decision_weights import Weighing, weights
 from app.learn.inner import Examples
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.shape_annotations import Bool
 
 

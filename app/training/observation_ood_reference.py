@@ -5,7 +5,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family, Split
-from app.families.worlds import Worlds
+from app.families.worlds_protocol import Worlds
 from app.learn.shape_annotations import Float
 from app.learn.support_ood import OODReference
 from app.training.family_and_network import device_of

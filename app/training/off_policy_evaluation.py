@@ -30,7 +30,7 @@ from app.learn.off_policy_estimators import (
     predict_rewards,
     self_normalised,
 )
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.training.logged_tasks import log_as_queries, log_as_support
 from app.training.predictor import offline
 

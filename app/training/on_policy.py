@@ -18,7 +18,7 @@ from torch.func import grad_and_value
 
 from app.errors import TrainingError, expectation
 from app.families.family import Family
-from app.families.worlds import Worlds
+from app.families.worlds_protocol import Worlds
 from app.learn.inner import Examples, batched
 from app.learn.on_policy_losses import ratio_loss, stage_losses
 from app.learn.shape_annotations import Float

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.query_ood import familiarity_threshold
 from app.learn.shape_annotations import Bool, Float
 from app.learn.support_ood import OODReference

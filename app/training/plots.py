@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family, HasImages, HasShape
-from app.families.worlds import Episodes
+from app.families.worlds_protocol import Episodes
 from app.learn.shape_annotations import Float
 from app.training.evaluation_tables import Evaluation, steps_text
 from app.training.family_and_network import device_of, worlds_of

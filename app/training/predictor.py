@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from app.bundles.bundle import Bundle
-from app.learn.divergence import judge
+from app.learn.adaptation_outcome import judge
 from app.learn.inner import Examples, Schedule, batched, trajectory
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.pytrees import leaves, rebuild
 from app.learn.shape_annotations import Bool, Float
 

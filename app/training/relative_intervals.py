@@ -12,7 +12,7 @@ from app.bundles.bundle import Bundle
 from app.families.family import Family
 from app.learn.calibration_table import FALSE_ALARM_RATE, Calibration
 from app.learn.inner import Schedule, batched, final_states, repeat_state
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.query_ood import nearest_distances
 from app.learn.shape_annotations import Float
 from app.training.family_and_network import device_of

@@ -8,7 +8,7 @@ import torch
 
 from app.bundles.bundle import Bundle
 from app.families.family import Split
-from app.families.worlds import Episodes, HasOracle, Worlds, collect
+from app.families.worlds_protocol import Episodes, HasOracle, Worlds, collect
 from app.learn.networks import build, initialize
 from app.learn.significance import Interval, interval
 from app.training.evaluation_tables import with_interval

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from app.bundles.bundle import Bundle
-from app.families.worlds import Episodes, Worlds, collect
+from app.families.worlds_protocol import Episodes, Worlds, collect
 from app.learn.decision_weights import Weighing, advantage_deviation, advantages, weights
 from app.learn.inner import Examples, InnerLoop, Schedule, State, batched, final_states, repeat_state
 from app.learn.on_policy_losses import decision_targets

@@ -10,7 +10,7 @@ from torch import Tensor
 from app.bundles.bundle import Bundle
 from app.families.family import Family, HasClassLimits, HasLabelNames, Split
 from app.learn.calibration_table import Calibration
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.query_ood import largest_cosines, similarity_threshold
 from app.learn.shape_annotations import Bool, Float, Int
 from app.learn.significance import interval

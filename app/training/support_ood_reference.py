@@ -7,7 +7,7 @@ from torch import Tensor
 
 from app.bundles.bundle import Bundle
 from app.families.family import Family, HasTrainingInputs, PaddedSamples, Samples
-from app.learn.divergence import judge
+from app.learn.adaptation_outcome import judge
 from app.learn.inner import Examples, Schedule, adapt, batched
 from app.learn.losses import KINDS
 from app.learn.shape_annotations import Float

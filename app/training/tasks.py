@@ -10,7 +10,7 @@ from app.families.decision_log import Logged
 from app.families.family import Family, HasTaskCounts, NamedSamples, PaddedSamples, Samples, Split
 from app.learn import losses
 from app.learn.inner import Examples
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.shape_annotations import Int
 from app.plugins import user_code
 from app.training.logged_tasks import logged_tasks

@@ -13,11 +13,11 @@ from app.training.algorithm_search import SearchResult
 from app.training.checkpoints import restore_checkpoint
 from app.training.data_parallel import processes
 from app.training.kept_search import CHOICE, always_validated, choose_algorithm, outer_steps_text, save_search
-from app.training.loop import make_run, train_to_end
 from app.training.optional_packages import LOG, PLOTS, require
 from app.training.overrides import AUTO, Overrides, choose_recipe
 from app.training.publish import write_bundle
 from app.training.recipe_variants import with_algorithm
+from app.training.train_to_end import make_run, train_to_end
 from app.training.training_run import Run
 
 CHECKPOINT = "checkpoint.safetensors"

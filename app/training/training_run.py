@@ -17,7 +17,7 @@ from app.families.family import Family, HasLabelNames, HasMeanings
 from app.learn import losses
 from app.learn.inner import InnerLoop, Schedule, State, batch_of_one, batched
 from app.learn.networks import NetworkSpec, initialize
-from app.learn.outer import Tasks, clip_norm, multi_step
+from app.learn.outer_directions import Tasks, clip_norm, multi_step
 from app.learn.update_rules import Params
 from app.plugins import user_code
 from app.training.data_parallel import Processes
@@ -57,7 +57,7 @@ class Run:
     """One training run: its meta-parameters, optimizer and generator after `step` outer steps, and the best so far.
 
     `app.training.checkpoints` saves and restores these, so that a run continues bit for bit.
-    `app.training.loop.make_run` makes the run that a recipe asks for.
+    `app.training.train_to_end.make_run` makes the run that a recipe asks for.
     """
 
     def __init__(

@@ -269,7 +269,7 @@ def test_a_background_task_that_fails_degrades(
 def test_work_that_does_not_end_is_an_unusable_server(
     serve_live: Callable[..., str], work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.service.batcher.STUCK_S", 0.1)
+    monkeypatch.setattr("app.service.work_queue.STUCK_S", 0.1)
     with httpx.Client(base_url=serve_live(), timeout=30) as client:
         work.hold()
         assert client.post("/adapt", json=body(), headers={"x-timeout-ms": "50"}).status_code == 504

@@ -264,7 +264,7 @@ def test_overload_gets_503_with_retry_after(serve: Callable[..., TestClient], mo
     async def full(*_: object) -> None:
         raise Overloaded("The queue is full (at most 7 waiting requests): try again in a second")
 
-    monkeypatch.setattr("app.service.batcher.Batcher.submit", full)
+    monkeypatch.setattr("app.service.work_queue.WorkQueue.submit", full)
     response = serve().post("/adapt", json=GOOD)
     assert problem(response, 503)["title"] == "Overloaded"
     assert response.headers["retry-after"] == "1"

@@ -14,15 +14,15 @@ from fastapi.testclient import TestClient
 from app.bundles.folder import load
 from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.adaptations import Adaptations
-from app.service.batcher import Batcher
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
 from app.service.engine import Engine
+from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
-from app.service.small_and_large_work import Lanes
 from app.service.store_protocol import Quota
 from app.service.support_set import SupportSet
+from app.service.work_queue import WorkQueue
 from app.storage.memory import MemoryStore
 from service_tests.api.requests import WAVE, adapt, assert_same, examples, fresh_predictions, get_support, predictions
 from service_tests.conftest import Clock
@@ -189,7 +189,7 @@ def test_two_servers_that_share_a_store_keep_all_extensions(models_dir: Path, cl
 
     def lanes() -> Lanes:
         engine = Engine(0)
-        small, large = (Batcher(engine, 100, 1 << 20) for _ in range(2))
+        small, large = (WorkQueue(engine, 100, 1 << 20) for _ in range(2))
         return Lanes(engine, small, large, max_price=10**12, max_bytes=1 << 30)
 
     def torch_cpu() -> Any:

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from app.encoders.image import MAX_FILES, MAX_PIXELS, ImageEncoder
-from app.encoders.image_raster import picture_ink
+from app.encoders.image_to_ink import picture_ink
 from app.errors import Invalid
 
 

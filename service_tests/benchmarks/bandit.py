@@ -24,7 +24,7 @@ from app.families.bandit import Bandit
 from app.families.decision_log import DecisionLog
 from app.learn.inner import Examples
 from app.learn.off_policy_estimators import Estimate, predict_rewards
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.significance import interval
 from app.training.logged_tasks import log_as_support
 from app.training.off_policy_evaluation import ESTIMATORS, action_probabilities, estimates

@@ -23,7 +23,7 @@ from app.bundles.bundle import Bundle
 from app.families.choices import FOLDS, Choices, decisions, observations
 from app.families.choices_data import Sitting
 from app.learn.inner import Examples
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.significance import interval
 from app.training.predictor import offline
 from app.training.recipes.recipe import Recipe

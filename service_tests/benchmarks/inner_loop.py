@@ -113,7 +113,7 @@ def measure_cpu(bundle: Bundle, rounds: int) -> list[dict[str, Any]]:
     """Measure one thread of the CPU; a row for each way."""
     tasks, support = sinusoids(256)
     model = Model(bundle, torch.device("cpu"))
-    model.programs = compile_steps(model)
+    model.functions = compile_steps(model)
 
     @torch.no_grad()
     def inner_loop(inner: InnerLoop[Any], size: int) -> None:
@@ -125,7 +125,7 @@ def measure_cpu(bundle: Bundle, rounds: int) -> list[dict[str, Any]]:
     eager = batched(bundle.inner_loop())
     ours = {(f"vmap, eager, {size} tasks", size): partial(inner_loop, eager, size) for size in (2, 256)}
     ours |= {
-        (f"served step, {size} tasks", size): partial(inner_loop, model.programs.inner, size)
+        (f"served step, {size} tasks", size): partial(inner_loop, model.functions.inner, size)
         for size in (2, 8, 32, 64, 128, 256)
     }
     served = Model(bundle, model.device)
@@ -141,13 +141,13 @@ def measure_gpu(bundle: Bundle, device: torch.device, rounds: int, max_tasks: in
     """Measure a GPU, with up to `max_tasks` tasks in a call; a row for each way."""
     tasks, support = sinusoids(max_tasks)
     model = Model(bundle, device)
-    ways = {"vmap, eager": by_steps(model.programs.inner, STEPS)}
-    model.programs = compile_steps(model)
-    model.programs = compile_unrolled(model)
+    ways = {"vmap, eager": by_steps(model.functions.inner, STEPS)}
+    model.functions = compile_steps(model)
+    model.functions = compile_unrolled(model)
     if model.compiled:
-        ways["compiled steps"] = by_steps(model.programs.inner, STEPS)
-    if model.programs.unrolled is not None:
-        ways["5 steps as one program"] = model.programs.unrolled
+        ways["compiled steps"] = by_steps(model.functions.inner, STEPS)
+    if model.functions.unrolled is not None:
+        ways["5 steps as one program"] = model.functions.unrolled
     ours: dict[tuple[str, int], Callable[[], object]] = {}
     with torch.no_grad():
         for size in (size for size in GPU_SIZES if size <= max_tasks):

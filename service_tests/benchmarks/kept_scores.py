@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from app.atomic_write import write_atomically
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.comparison import Scored, fit_and_score
-from app.training.tables.protocol import Protocol, Split
+from app.training.tables.held_out_rows import Protocol, Split
 from app.training.tables.regressor import Regressor
 from app.training.tables.scores import TaskScores
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from app.families.table_rows import TaskRows
 from app.families.tables.prepared_table import prepare
 from app.families.tables.read_table import read_table
 from app.families.tables.table_spec import TableSpec
+from app.families.task_rows import TaskRows
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from app.learn.significance import Interval
 from app.training.tables.baselines.all_baselines import all_baselines
 from app.training.tables.comparison import Comparison, compare
 from app.training.tables.comparison_text import baseline_wins, comparison_section
-from app.training.tables.protocol import Protocol, folds
+from app.training.tables.held_out_rows import Protocol, folds
 from app.training.tables.scores import TaskScores
 from app.training.tables.verdict import verdict
 from service_tests.benchmarks.kept_scores import KeptScores

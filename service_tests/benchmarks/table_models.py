@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.ensemble.fit import FittedEnsemble, fit
 from app.training.tables.ensemble.members import KINDS, MemberKind
 from app.training.tables.ensemble.predictor import predictor

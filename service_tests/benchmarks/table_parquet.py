@@ -60,10 +60,10 @@ def first_step(path: Path) -> None:
     import torch
 
     from app.families.tables.table_spec import TableSpec
-    from app.training.loop import make_run
     from app.training.tables.prepare_family import make_table
     from app.training.tables.table_recipe import table_recipe
     from app.training.tables.table_settings import TableSettings
+    from app.training.train_to_end import make_run
 
     settings = TableSettings(path, TableSpec("machine", "heat"), algorithm="alpaca")
     table = make_table(settings)
@@ -97,9 +97,6 @@ def run_way(way: str, path: Path) -> None:
     """Measure this process, and print the result as JSON."""
     import pandas  # noqa: F401 (for both ways, so that `before` is the same)
     import torch  # noqa: F401
-
-    import app.training.loop
-    import app.training.tables.train_table  # noqa: F401
 
     before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, perf_counter()
     WAYS[way](path)

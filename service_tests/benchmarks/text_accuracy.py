@@ -37,9 +37,9 @@ from app.bundles.folder import load, write
 from app.encoders.text import TextEncoder
 from app.families.text import Text
 from app.learn.significance import interval
-from app.training.loop import make_run
 from app.training.recipes.registry import recipe_for
 from app.training.similarity_calibration import calibrate_texts
+from app.training.train_to_end import make_run
 from service_tests.benchmarks import report
 from service_tests.processes import ROOT, command, starting
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from app.bundles.bundle import Bundle
-from app.training.loop import finished
 from app.training.recipes.recipe import Recipe
+from app.training.train_to_end import finished
 from app.training.training_run import Run
 from app.training.validation import Validation
 

@@ -22,7 +22,7 @@ from torch.func import functional_call
 from app.device import choose_device, describe
 from app.families.registry import make
 from app.learn.networks import find
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import draw_tasks
 from app.training.training_run import Run

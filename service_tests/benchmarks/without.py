@@ -130,14 +130,14 @@ def _one_write() -> list[Replacement]:
 def _quick() -> list[Replacement]:
     """No work is quick, so all of it runs on the engine's thread.
 
-    A lower QUICK_S would do that too, but would also check more clients for disconnects: `Batcher` uses it for both.
+    A lower QUICK_S would do that too, but would also check more clients for disconnects: `WorkQueue` uses it for both.
     """
-    from app.service import batcher
+    from app.service import work_queue
     from app.service.engine import Engine
     from app.service.job import Job
 
-    if ".seconds(jobs) < QUICK_S" not in getsource(batcher):
-        raise StaleTrickError(f"{batcher.__name__} does not ask what is quick")
+    if ".seconds(jobs) < QUICK_S" not in getsource(work_queue):
+        raise StaleTrickError(f"{work_queue.__name__} does not ask what is quick")
     measured = Engine.seconds
 
     def never_quick(engine: Engine, jobs: list[Job]) -> float:
@@ -195,7 +195,7 @@ def add_probes(create_app: Callable[..., Any]) -> Callable[..., Any]:
     from starlette.routing import Route
 
     async def programs(request: Request) -> JSONResponse:
-        serving = request.app.state.server.catalogue.models["sinusoid"].programs
+        serving = request.app.state.server.catalogue.models["sinusoid"].functions
         names = [name for name in ("compiled", "unrolled", "look_up") if getattr(serving, name)]
         return JSONResponse(names + ["single"] * (serving.single is not None and SHOTS in serving.single_shots))
 

@@ -13,7 +13,7 @@ import torch
 from app.bundles.folder import load
 from app.cli.remote_learner import RemoteLearner
 from app.families.navigation import Navigation
-from app.families.worlds import Episodes
+from app.families.worlds_protocol import Episodes
 from app.learn.policies import mean_and_deviation
 from app.main import create_app
 from app.settings import Settings

@@ -5,7 +5,7 @@ import pytest
 
 from app.encoders.drawing_normalisation import MAX_BORDER, SIZES, USUAL_WIDTH, normalise
 from app.encoders.image import ImageEncoder
-from app.encoders.image_raster import fit_raster
+from app.encoders.image_to_ink import fit_raster
 from service_tests.encoders.cases import picture
 
 RASTER = (28, 28)

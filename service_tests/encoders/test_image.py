@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app.encoders.image import MAX_PIXELS, ImageEncoder
-from app.encoders.image_raster import picture_ink
+from app.encoders.image_to_ink import picture_ink
 from app.errors import Invalid, TrainingError
 from service_tests.encoders.cases import drawing, picture, url
 

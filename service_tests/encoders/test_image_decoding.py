@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 from app.encoders import jpeg_segments
 from app.encoders.image import ImageEncoder
 from app.encoders.image_decoding import MAX_SIDE, opened, size
-from app.encoders.stored_images import MAX_KEPT_SIDE, to_keep
+from app.encoders.image_for_record import MAX_KEPT_SIDE, to_keep
 from app.errors import Invalid
 from service_tests.encoders.cases import drawing, picture
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from app.errors import DataError, TrainingError
 from app.families.environments import FIRST, Environments
-from app.families.worlds import Worlds, collect
+from app.families.worlds_protocol import Worlds, collect
 from app.learn.policies import Actions
 
 pytest.importorskip("gymnasium", reason="an extra: pip install 'innerloop-server[driving]'")

@@ -3,7 +3,7 @@ import math
 import torch
 
 from app.families.navigation import Navigation
-from app.families.worlds import collect
+from app.families.worlds_protocol import collect
 
 
 def test_it_moves_as_a_plain_loop_does() -> None:

@@ -11,7 +11,7 @@ from app.learn.adapted_parameters import context
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import Examples, InnerLoop, Schedule, State, batched
 from app.learn.losses import KINDS, Loss
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.update_rules import Params
 
 RATE = 0.05

@@ -10,7 +10,7 @@ from app.learn.adapted_parameters import head
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import adapt
 from app.learn.losses import mean_squared_error
-from app.learn.outer import displacement, query_gradient
+from app.learn.outer_directions import displacement, query_gradient
 from service_tests.learn.problem import examples, schedule, small, tasks
 
 GOLDEN = Path(__file__).with_name("golden.json")

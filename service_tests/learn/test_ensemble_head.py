@@ -13,7 +13,7 @@ from app.learn.algorithms import ALGORITHMS
 from app.learn.ensemble_head import SIZES, Ensemble, at_size
 from app.learn.inner import InnerLoop, Schedule, State, adapt, batched
 from app.learn.losses import mean_squared_error
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.update_rules import Params
 from service_tests.device import to_device
 from service_tests.learn.problem import examples, schedule, small, tasks

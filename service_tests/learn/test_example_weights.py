@@ -9,7 +9,7 @@ from app.learn.example_weights import total_weight, weighted
 from app.learn.heads import class_means
 from app.learn.inner import Examples, adapt, final_states
 from app.learn.losses import KINDS
-from app.learn.outer import query_loss
+from app.learn.outer_directions import query_loss
 from app.learn.support_norm import moments
 from app.learn.update_rules import Params
 from service_tests.learn.problem import CASES, Small, examples, schedule, small

@@ -10,7 +10,7 @@ from app.learn import policies
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples, adapt, batched
 from app.learn.losses import KINDS
-from app.learn.outer import Tasks, query_gradient
+from app.learn.outer_directions import Tasks, query_gradient
 from service_tests.learn.problem import RATE, examples, schedule, small
 
 OBSERVED, LENGTHS = 2, [5, 1, 3]

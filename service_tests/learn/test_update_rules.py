@@ -9,7 +9,7 @@ from torch import Tensor
 
 from app.learn.algorithms import ALGORITHMS, Algorithm
 from app.learn.inner import adapt
-from app.learn.outer import query_gradient
+from app.learn.outer_directions import query_gradient
 from app.learn.update_rules import STAGES, Params, Rule, chain, factor_per_step, rate_per_parameter, rate_per_step, sgd
 from service_tests.learn.problem import Small, examples, plain_loss, schedule, small
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.bundles.folder import load, load_all
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.service.compiled.compile_models import compile_look_up, compile_steps
 from app.service.engine import Engine
 from app.service.job import INITIAL, Job, Result
@@ -167,9 +167,9 @@ def test_one_query_each_is_answered_from_the_cache_itself(models_dir: Path, monk
     """Alone, among others, and where fast weights have to be put there first: as when they are gathered."""
     monkeypatch.setattr("app.service.compiled.choose_faster.speedup", lambda *_: 2.0)  # it serves, fast or not
     looks, gathers = (Model(load(models_dir / "sinusoid"), DEVICE) for _ in range(2))
-    looks.programs = compile_steps(looks)
-    looks.programs = compile_look_up(looks)
-    assert looks.programs.look_up is not None
+    looks.functions = compile_steps(looks)
+    looks.functions = compile_look_up(looks)
+    assert looks.functions.look_up is not None
     answers = []
     for model in (looks, gathers):
         engine = Engine(cache_bytes=0)

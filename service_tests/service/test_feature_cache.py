@@ -16,7 +16,7 @@ from app.service.feature_cache import ENTRY_BYTES, FeatureCache, encode_tasks
 from app.service.job import Job
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
-from app.service.stage import object_rows
+from app.service.stored_examples import object_rows
 from app.service.task import Task
 from app.service.work_cost import LARGE, PRICE_A_SECOND
 from service_tests.bundles import write_encoder_bundle

@@ -18,7 +18,7 @@ from PIL import Image
 
 from app.bundles.folder import load
 from app.device import choose_device
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.learn.networks import NetworkSpec
 from app.service.compiled.compile_models import compile_look_up, compile_single, compile_steps, compile_unrolled
 from app.service.engine import Engine
@@ -183,10 +183,10 @@ def test_compiled(models_dir: Path, name: str, monkeypatch: pytest.MonkeyPatch) 
     if not gpu.compilable:
         pytest.skip(f"{name} stays eager")
     for stage in (compile_steps, compile_look_up, compile_unrolled, compile_single):
-        gpu.programs = stage(gpu)
+        gpu.functions = stage(gpu)
     assert gpu.compiled
-    assert gpu.programs.look_up is not None
-    assert gpu.programs.single is None, "it is for the CPU"
+    assert gpu.functions.look_up is not None
+    assert gpu.functions.single is None, "it is for the CPU"
     for count in (1, 2, 5, 64):
         tasks = [task_for(cpu, 4 + seed % 9, seed) for seed in range(count)]
         (states, outcomes), (gpu_states, gpu_outcomes) = (model.adapt(tasks) for model in (cpu, gpu))

@@ -12,17 +12,17 @@ import torch
 from app.bundles.folder import load
 from app.errors import Invalid
 from app.learn.calibration_table import Calibration
-from app.service.batcher import Batcher
 from app.service.commands import Goal, PredictCommand, ProposeCommand, ProposeResult
 from app.service.engine import Engine
 from app.service.job import Job
 from app.service.label_proposals import choose_labels
+from app.service.lanes import Lanes
 from app.service.model import Model
+from app.service.prediction_jobs import query_job
 from app.service.proposals import Proposals, price_of
-from app.service.query_jobs import query_job
-from app.service.small_and_large_work import Lanes
 from app.service.task import Task
 from app.service.uncertainty import calibrated_std
+from app.service.work_queue import WorkQueue
 from service_tests.device import DEVICE
 
 ROOM = 1 << 30
@@ -52,7 +52,7 @@ def propose(
 
     async def run() -> ProposeResult:
         engine = Engine(1 << 20)
-        small, large = (Batcher(engine, 100, ROOM) for _ in range(2))
+        small, large = (WorkQueue(engine, 100, ROOM) for _ in range(2))
         async with Lanes(engine, small, large, max_price, ROOM) as lanes:
             return await Proposals(lanes).propose(command)
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from app.errors import KeyReused, LastExample, NothingToUndo, UnknownExample
-from app.learn.divergence import Adapted, Status
+from app.learn.adaptation_outcome import Adapted, Status
+from app.service.changed_records import with_examples, with_revision, without_example, without_last_stage
 from app.service.fingerprints import content_bytes, has_applied, request_fingerprint
 from app.service.record import Adaptation, Change
-from app.service.record_changes import with_examples, with_revision, without_example, without_last_stage
-from app.service.stage import Stage
 from app.service.store_protocol import Name
+from app.service.stored_examples import Stage
 from app.service.support_set import SupportSet
 from service_tests.storage.records import record
 

@@ -6,7 +6,7 @@ import torch
 
 from app.learn.query_ood import largest_cosines
 from app.service.similar_examples import compare
-from app.service.stage import object_rows
+from app.service.stored_examples import object_rows
 from app.service.task import Task
 
 

@@ -71,7 +71,7 @@ def test_weights_equal_copies_in_every_algorithm(tmp_path: Path, name: str, kind
 def test_weights_equal_copies_where_the_model_is_compiled(models_dir: Path, name: str) -> None:
     model = Model(load(models_dir / name), DEVICE)
     for stage in (compile_steps, compile_unrolled, compile_single):
-        model.programs = stage(model)
+        model.functions = stage(model)
     assert model.compiled
     check_same(model, *weighted_and_copied(model), tolerance=1e-4)
 

@@ -5,10 +5,10 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from app.learn.divergence import Status
+from app.learn.adaptation_outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
-from app.service.stage import Stage
 from app.service.store_protocol import Name, Quota
+from app.service.stored_examples import Stage
 
 PLENTY = Quota(records=10**9, bytes=10**12)
 DIGEST = "ab" * 32

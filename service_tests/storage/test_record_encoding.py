@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from app.errors import StoreFailed
+from app.service.changed_records import without_example
 from app.service.record import Adaptation
-from app.service.record_changes import without_example
-from app.service.stage import Stage, object_rows
+from app.service.stored_examples import Stage, object_rows
 from app.storage.record_encoding import GENERAL, LABELS, NUMBERS, VERSIONS, decode, encode
 from service_tests.storage.records import comparable, id_of, record, revised
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from app.errors import QuotaExceeded
-from app.learn.divergence import Status
+from app.learn.adaptation_outcome import Status
 from app.service.record import Adaptation, Change, InnerLoopSettings, Revision
-from app.service.stage import Stage
 from app.service.store_protocol import PAGE_BYTES, Filter, Name, NameHolder, Quota, Store, Usage
+from app.service.stored_examples import Stage
 from app.storage.memory import MemoryStore
 from app.storage.record_encoding import encode
 from app.storage.redis import RedisStore

@@ -3,9 +3,9 @@ import torch
 
 from app.errors import TrainingError
 from app.training.algorithm_search import Round, SearchResult, search_algorithm
-from app.training.loop import make_run
 from app.training.recipe_variants import at_budget
 from app.training.recipes.recipe import Recipe
+from app.training.train_to_end import make_run
 from app.training.training_run import Run
 from app.training.validation import Validation
 

@@ -12,10 +12,10 @@ from app.training.comparison import (
     ranked,
     train_and_score,
 )
-from app.training.loop import make_run
 from app.training.recipe_variants import with_algorithm
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import Setting
+from app.training.train_to_end import make_run
 from app.training.training_run import Run
 
 CPU = torch.device("cpu")

@@ -17,10 +17,10 @@ from app.families.linear import Linear
 from app.learn.algorithms import ALGORITHMS
 from app.learn.networks import NETWORKS, NetworkSpec
 from app.training.family_and_network import family_of, fit_network, make_family, schema_of
-from app.training.loop import make_run
 from app.training.overrides import Overrides, choose_recipe
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
+from app.training.train_to_end import make_run
 
 PluginInstaller = Callable[[str, Callable[[], Any]], None]
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from app.bundles.folder import load
 from app.learn.inner import Examples
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.learn.support_ood import OODReference
 from app.service.unlike_queries import is_beyond
 from app.training.calibration import distances_of, half_widths_of

@@ -2,7 +2,7 @@ import torch
 from torch.nn.functional import pad
 
 from app.families.navigation import Navigation
-from app.families.worlds import Episodes
+from app.families.worlds_protocol import Episodes
 from app.learn.decision_weights import Weighing, weights
 from app.learn.inner import Examples
 from app.training.rollouts import _subsample, sample_actions

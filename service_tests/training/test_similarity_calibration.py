@@ -9,7 +9,6 @@ from torch import Tensor
 from app.bundles.bundle import Bundle
 from app.families.text import Text
 from app.learn.query_ood import similarity_threshold
-from app.training.loop import make_run
 from app.training.recipes.registry import recipe_for
 from app.training.similarity_calibration import (
     FALSE_ALARM_RATE,
@@ -20,6 +19,7 @@ from app.training.similarity_calibration import (
     nameless,
 )
 from app.training.tasks import Setting
+from app.training.train_to_end import make_run
 from service_tests.sentence_models import write_sentence_model
 from service_tests.training.texts.made_up_texts import made_up_texts, options, write_csv
 

@@ -10,7 +10,7 @@ from app.errors import TrainingError
 from app.families.registry import make
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import Examples
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.training.recipes.recipe import Recipe
 from app.training.tasks import draw_tasks
 from app.training.training_run import Run

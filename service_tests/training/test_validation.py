@@ -6,8 +6,8 @@ import torch
 from rich.console import Console
 
 from app.training import calibration, tasks, validation
-from app.training.loop import train_to_end
 from app.training.recipes.recipe import Recipe
+from app.training.train_to_end import train_to_end
 from app.training.training_run import Run
 from app.training.validation import Validation, next_validation
 

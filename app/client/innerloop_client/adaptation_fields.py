@@ -10,8 +10,8 @@ from innerloop_client.descriptions import Quality, check_expected, from_body, re
 from innerloop_client.errors import are_losses, shown
 from innerloop_client.field_types import check_types
 from innerloop_client.model_versions import Version
-from innerloop_client.paths import segment
 from innerloop_client.session import Session
+from innerloop_client.url_segments import segment
 
 
 @dataclass(repr=False, eq=False, init=False)

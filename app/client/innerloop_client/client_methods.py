@@ -9,13 +9,13 @@ from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Health, Model, RefusedBundle, from_body, reading
 from innerloop_client.errors import InnerloopError, UnexpectedAnswer, UnsupportedInput, is_problem, server_error, shown
 from innerloop_client.idempotency_key import key_of
-from innerloop_client.paths import segment
 from innerloop_client.predict_request import predict
 from innerloop_client.proposals import Goal, Proposal, propose
 from innerloop_client.responses import decoded
 from innerloop_client.session import Call, Session
 from innerloop_client.support_set import Examples
 from innerloop_client.task_lines import Outcome
+from innerloop_client.url_segments import segment
 
 A = TypeVar("A", bound=AdaptationFields)
 MAX_CURSOR = 1000

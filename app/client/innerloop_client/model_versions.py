@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from innerloop_client.descriptions import check_expected, names_of, reading
 from innerloop_client.errors import NotFound, OtherVersion, UnsupportedInput, renamed
-from innerloop_client.paths import segment
 from innerloop_client.retries import backoff_s
 from innerloop_client.session import Session
+from innerloop_client.url_segments import segment
 
 T = TypeVar("T")
 MAX_REPEATS = 8

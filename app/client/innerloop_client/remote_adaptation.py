@@ -10,12 +10,12 @@ from innerloop_client.adaptation_fields import AdaptationFields
 from innerloop_client.descriptions import Revision, check_expected, from_body, read_time, reading
 from innerloop_client.errors import FileNotWritten, UnsupportedInput
 from innerloop_client.model_versions import Described, Version, for_version
-from innerloop_client.paths import number, segment
 from innerloop_client.predict_request import predict
 from innerloop_client.prediction import Prediction
 from innerloop_client.responses import answer, foreign
 from innerloop_client.session import Call, Session
 from innerloop_client.support_set import Examples
+from innerloop_client.url_segments import number, segment
 
 R = TypeVar("R", bound="Remote")
 BINARY = "application/octet-stream"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import one_hot
 from torch.nn.utils.rnn import pad_sequence
 
-from app.families.worlds import Episodes, Policy
+from app.families.worlds_protocol import Episodes, Policy
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.encoders.descriptions import Meaning
+from app.encoders.meanings import Meaning
 from app.families.highway.world_parameters import World
 
 NAMES = (

@@ -12,7 +12,7 @@ from app.families.tables.leaks import explained
 from app.families.tables.number_text import leading_zero
 from app.families.tables.prepared_table import PreparedTable
 from app.families.tables.splits import FEW_TASKS
-from app.families.tables.written_forms import written_form
+from app.families.tables.unread_formats import written_form
 
 ROWS = 50_000
 """Of which leaks are looked for."""

@@ -12,7 +12,7 @@ from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.odd_values import check_tells_apart, odd_values
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_spec import TableSpec
-from app.families.tables.written_forms import written_form
+from app.families.tables.unread_formats import written_form
 
 UNIT = re.compile(r".*\S\s*[(\[]([^()\[\]]+)[)\]]\s*")
 MOSTLY_DIFFERENT = 0.5

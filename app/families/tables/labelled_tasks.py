@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from app.errors import DataError, expectation
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 
 MIN_ROWS = 2
 """Of a label in a task: one known and one to predict."""

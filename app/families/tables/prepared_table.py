@@ -11,7 +11,6 @@ import numpy as np
 from app.encoders.table import TableEncoder
 from app.errors import DataError, Invalid, expectation
 from app.families.family import Split
-from app.families.table_rows import TaskRows
 from app.families.tables.float32_loss import USABLE, distinct_in_tasks
 from app.families.tables.input_columns import InputColumn, input_columns
 from app.families.tables.odd_values import check_tells_apart
@@ -21,6 +20,7 @@ from app.families.tables.splits import split_tasks
 from app.families.tables.table_spec import TableSpec, check_spec
 from app.families.tables.target_column import Target, read_target, read_target_data
 from app.families.tables.task_column import MIN_ROWS, MIN_TASKS, task_names
+from app.families.task_rows import TaskRows
 from app.learn.target_scale import MAX_STD, MIN_STD
 
 FITTED_ROWS = 200_000

@@ -9,7 +9,7 @@ from app.families.tables.column_data import ColumnData, read_column
 from app.families.tables.number_text import units_in
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_spec import TableSpec
-from app.families.tables.written_forms import written_form
+from app.families.tables.unread_formats import written_form
 
 FEW_NUMBERS = 2
 """Whole numbers of at most so many values are labels, unless `--kind` says otherwise."""

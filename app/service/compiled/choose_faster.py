@@ -12,7 +12,7 @@ import torch
 from app.learn.inner import Examples, InnerLoop, repeat_state
 from app.learn.pytrees import leaves
 from app.service.model import Model
-from app.service.programs import LookUp, Programs, Single, Unrolled
+from app.service.serving_functions import LookUp, ServingFunctions, Single, Unrolled
 from app.service.task import Task
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def look_up_speedup(model: Model, look_up: LookUp) -> float:
     """The speedup over gathering, for one query each of a few and of many among 256 tasks. Raises as `speedup` does."""
     cache, support, *_ = example_batch(model, tasks=256, shots=2)
     some_rows = [torch.arange(0, 256, 256 // tasks, device=model.device) for tasks in (2, 64)]
-    apply = model.programs.inner.apply
+    apply = model.functions.inner.apply
 
     def gather(rows: torch.Tensor) -> torch.Tensor:
         return apply(model.meta, cache.index_select(0, rows), support.inputs[: len(rows)])[:, :1]
@@ -110,7 +110,7 @@ def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int,
 
     Raises RuntimeError as `speedup` does.
     """
-    states, support, rate, active = example_batch(model, max(tasks, model.programs.min_adapt), shots)
+    states, support, rate, active = example_batch(model, max(tasks, model.functions.min_adapt), shots)
     one_by_one = [
         Task(support.inputs[index].numpy(), support.targets[index].numpy(), steps, rate[index].item())
         for index in range(tasks)
@@ -126,12 +126,12 @@ def single_speedup(model: Model, single: Single, baseline: Unrolled, steps: int,
     return speedup(run_single, run_baseline, model.device)
 
 
-def if_faster(model: Model, what: str, started: float, ratio: float, **changes: Any) -> Programs:
-    """The programs with these changes if they are faster, otherwise unchanged. Logs the choice."""
+def if_faster(model: Model, what: str, started: float, ratio: float, **changes: Any) -> ServingFunctions:
+    """The functions with these changes if they are faster, otherwise unchanged. Logs the choice."""
     verdict = "used" if ratio > 1 else "not used"
     seconds = perf_counter() - started
     log.info("%s: %s compiled in %.1f s, speedup %.2f, %s", model.bundle.name, what, seconds, ratio, verdict)
-    return replace(model.programs, **changes) if ratio > 1 else model.programs
+    return replace(model.functions, **changes) if ratio > 1 else model.functions
 
 
 def last_faster(sizes: Sequence[int], ratio: Callable[[int], float], default: int) -> int:

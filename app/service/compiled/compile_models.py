@@ -24,7 +24,7 @@ from app.service.compiled.choose_faster import (
 )
 from app.service.health import Health
 from app.service.model import Model
-from app.service.programs import Programs, Unrolled, eager
+from app.service.serving_functions import ServingFunctions, Unrolled, eager
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -69,11 +69,11 @@ def compile_all(models: Iterable[Model], device: torch.device, health: Health) -
         health.end(CONDITION)
 
 
-def _run_stage(stage: Callable[[Model], Programs], model: Model) -> str | None:
+def _run_stage(stage: Callable[[Model], ServingFunctions], model: Model) -> str | None:
     """Run a stage for a model. Returns why it failed, and what serves; None where it succeeded."""
     serving = "the server uses the compiled steps only" if model.compiled else UNCOMPILED
     try:
-        model.programs = stage(model)
+        model.functions = stage(model)
     except RuntimeError as error:
         reason = _first_line(error)
     except OSError as error:
@@ -92,7 +92,7 @@ def _first_line(error: Exception) -> str:
 
 
 @torch.no_grad()
-def compile_steps(model: Model) -> Programs:
+def compile_steps(model: Model) -> ServingFunctions:
     """Compile the inner step, the loss and the prediction.
 
     Each is compiled once, general in the number of tasks and of examples; the loop over steps stays Python, so no
@@ -101,7 +101,7 @@ def compile_steps(model: Model) -> Programs:
     nothing where the model is not `compilable`.
     """
     if not model.compilable:
-        return model.programs
+        return model.functions
     started = perf_counter()
     inner, meta = _new_inner_loop(model), model.meta
     options = inductor_options(model.device)
@@ -121,7 +121,7 @@ def compile_steps(model: Model) -> Programs:
 
 
 @torch.no_grad()
-def compile_look_up(model: Model) -> Programs:
+def compile_look_up(model: Model) -> ServingFunctions:
     """Compile the answers to one query a task straight from the cache of fast weights.
 
     Each weight is read once, where gathering writes and reads it once more: 64 policies of 2-100-100-4 take 152 us
@@ -130,7 +130,7 @@ def compile_look_up(model: Model) -> Programs:
     `compile_steps` does.
     """
     if not model.compiled:
-        return model.programs
+        return model.functions
     started, inner = perf_counter(), _new_inner_loop(model)
     support = example_batch(model, tasks=7, shots=2).support
     rows, queries = torch.arange(7, device=model.device), support.inputs[:, :1].contiguous()
@@ -145,7 +145,7 @@ def compile_look_up(model: Model) -> Programs:
 
 
 @torch.no_grad()
-def compile_unrolled(model: Model) -> Programs:
+def compile_unrolled(model: Model) -> ServingFunctions:
     """Compile the default number of steps as one program.
 
     Other numbers of steps go on step by step. For 2 tasks of an MLP 1-40-40-1, 10 examples and 5 steps it takes 125
@@ -155,7 +155,7 @@ def compile_unrolled(model: Model) -> Programs:
     """
     steps = model.bundle.manifest.inner_loop.steps
     if not model.compiled or model.staged or not 0 < steps <= MAX_UNROLLED:
-        return model.programs
+        return model.functions
     started = perf_counter()
     states, support, rate, active = example_batch(model, tasks=7, shots=11)
     unrolled = compile_function(
@@ -164,12 +164,12 @@ def compile_unrolled(model: Model) -> Programs:
         (0, 1, 2, 1, 1),
         inductor_options(model.device),
     )
-    ratio = adapt_speedup(model, unrolled, by_steps(model.programs.inner, steps), steps)
+    ratio = adapt_speedup(model, unrolled, by_steps(model.functions.inner, steps), steps)
     return if_faster(model, f"{_count(steps, 'step')} at once", started, ratio, steps=steps, unrolled=unrolled)
 
 
 @torch.no_grad()
-def compile_single(model: Model) -> Programs:
+def compile_single(model: Model) -> ServingFunctions:
     """Compile the default number of steps for a single task.
 
     It serves up to some number of examples, beyond which its sums are slower than products of matrices; and up to some
@@ -180,7 +180,7 @@ def compile_single(model: Model) -> Programs:
     steps = model.bundle.manifest.inner_loop.steps
     possible = model.compilable and not model.staged and model.device.type == "cpu"
     if not possible or not 0 < steps <= MAX_UNROLLED:
-        return model.programs
+        return model.functions
     started = perf_counter()
     try:
         from app.service.compiled.single_task import SingleTask  # another torch may lack what it uses
@@ -204,14 +204,19 @@ def compile_single(model: Model) -> Programs:
         _count(max_singles, "request"),
     )
     shots = range(2, max_shots + 1)
-    return replace(model.programs, steps=steps, single=single, single_shots=shots, max_singles=max_singles)
+    return replace(model.functions, steps=steps, single=single, single_shots=shots, max_singles=max_singles)
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-STAGES: Sequence[Callable[[Model], Programs]] = (compile_steps, compile_look_up, compile_unrolled, compile_single)
+STAGES: Sequence[Callable[[Model], ServingFunctions]] = (
+    compile_steps,
+    compile_look_up,
+    compile_unrolled,
+    compile_single,
+)
 """Each is done for all models before the next one begins: the first brings most, the third takes longest."""
 
 
@@ -232,11 +237,11 @@ def by_steps(inner: InnerLoop[torch.Tensor], max_steps: int) -> Unrolled:
 
 
 def _baseline(model: Model, steps: int, tasks: int) -> Unrolled:
-    """What adapts this number of tasks without `Programs.single`, for this thread."""
-    programs = model.programs
-    if not programs.compiled:
+    """What adapts this number of tasks without `ServingFunctions.single`, for this thread."""
+    functions = model.functions
+    if not functions.compiled:
         return by_steps(eager(model.bundle, model.meta, model.ways).inner_for(tasks), steps)
-    return programs.unrolled or by_steps(programs.inner, steps)
+    return functions.unrolled or by_steps(functions.inner, steps)
 
 
 def compile_function(

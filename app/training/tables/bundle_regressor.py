@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from app.bundles.bundle import Bundle
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.learn.inner import Examples
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.training.calibration import distances_of, half_widths_of
 from app.training.predictor import offline, predict_initially
 from app.training.tables.baselines.majority_label import LabelShares

@@ -9,7 +9,7 @@ from app.training.tables.baselines.all_baselines import all_baselines, label_bas
 from app.training.tables.bundle_regressor import BundleClassifier, BundleRegressor
 from app.training.tables.comparison import Comparison, Progress, compare
 from app.training.tables.comparison_text import comparison_json
-from app.training.tables.protocol import Protocol, Split
+from app.training.tables.held_out_rows import Protocol, Split
 
 
 def compare_bundle(

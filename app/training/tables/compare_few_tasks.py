@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.families.table import Table
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.all_baselines import all_baselines
 from app.training.tables.comparison import Comparison, Progress, compare
 from app.training.tables.ensemble.fit import fit
 from app.training.tables.ensemble.predictor import Predict, predictor
-from app.training.tables.protocol import Protocol, folds
+from app.training.tables.held_out_rows import Protocol, folds
 from app.training.tables.regressor import Prediction, Regressor
 
 FOLDS = 5

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.learn.significance import Interval, interval
-from app.training.tables.protocol import Protocol, Split, folds
+from app.training.tables.held_out_rows import Protocol, Split, folds
 from app.training.tables.regressor import Regressor
 from app.training.tables.scores import TaskScores, score_tasks, target_variance
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
-from app.training.tables.deviations import deviations
-from app.training.tables.protocol import KnownRows, Protocol
+from app.families.task_rows import TaskRows
+from app.training.tables.held_out_rows import KnownRows, Protocol
+from app.training.tables.nonzero_std import deviations
 from app.training.tables.regressor import FittedRegressor, Prediction
 
 LEVEL = 0.9

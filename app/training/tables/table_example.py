@@ -7,7 +7,7 @@ import numpy as np
 
 from app.bundles.bundle import Bundle
 from app.families.table import Table
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.card_example import Example
 from app.training.tables.bundle_regressor import BundleRegressor
 

@@ -10,11 +10,11 @@ from app.families.table import Table
 from app.training.algorithm_search import SearchResult
 from app.training.checkpoints import restore_checkpoint
 from app.training.kept_search import always_validated, choose_algorithm, save_search
-from app.training.loop import make_run, train_to_end
 from app.training.recipe_variants import with_algorithm
 from app.training.tables.table_recipe import AUTO, table_recipe
 from app.training.tables.table_settings import TableSettings
 from app.training.train_family import CHECKPOINT
+from app.training.train_to_end import make_run, train_to_end
 from app.training.training_run import Run
 
 

@@ -10,7 +10,7 @@ from app.bundles.bundle import Bundle
 from app.encoders.label_words import label_words
 from app.families.text import Text
 from app.learn.inner import Examples
-from app.learn.outer import Tasks
+from app.learn.outer_directions import Tasks
 from app.training.card_example import DECIMALS, Example
 from app.training.predictor import offline
 

@@ -17,7 +17,6 @@ from app.encoders.sentences.model_files import DEFAULT
 from app.families.text import Text
 from app.training.card_example import with_example
 from app.training.checkpoints import restore_checkpoint
-from app.training.loop import make_run, train_to_end
 from app.training.optional_packages import LOG, PLOTS, require
 from app.training.publish import evaluated, publish, training_record
 from app.training.recipes.recipe import Recipe
@@ -26,6 +25,7 @@ from app.training.tasks import Setting
 from app.training.texts.text_example import text_example
 from app.training.texts.text_settings import TextSettings
 from app.training.texts.text_summary import text_summary
+from app.training.train_to_end import make_run, train_to_end
 
 CHECKPOINT, EMBEDDINGS = "checkpoint.safetensors", "embeddings"
 

@@ -64,6 +64,6 @@ def test_where_it_cannot_be_had_compiling_goes_on_without(
     monkeypatch.setattr("app.service.compiled.bmm_kernel._kernel", broken)
     model = Model(load(models_dir / "linear"), torch.device("cpu"))
     with caplog.at_level(logging.WARNING):
-        model.programs = compile_steps(model)
+        model.functions = compile_steps(model)
     assert "compiling without the kernel for small matrices: no kernel today" in caplog.text
     assert model.compiled

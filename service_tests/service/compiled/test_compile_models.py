@@ -22,7 +22,7 @@ from app.service.compiled.compile_models import (
 )
 from app.service.health import Health
 from app.service.model import Model
-from app.service.programs import Programs
+from app.service.serving_functions import ServingFunctions
 from app.service.task import Task
 from service_tests.device import DEVICE
 
@@ -33,10 +33,10 @@ def task(shots: int, steps: int, seed: int, rate: float = 0.01) -> Task:
     return Task(x, np.sin(x - rng.uniform(0, 3)).astype(np.float32), steps, rate)
 
 
-def run_stages(model: Model, *stages: Callable[[Model], Programs]) -> Model:
+def run_stages(model: Model, *stages: Callable[[Model], ServingFunctions]) -> Model:
     """The model after these stages of compiling."""
     for stage in stages:
-        model.programs = stage(model)
+        model.functions = stage(model)
     return model
 
 
@@ -60,7 +60,7 @@ def eager(models_dir: Path) -> Model:
 @pytest.mark.compiled
 def test_neither_steps_nor_sizes_compile_anew(compiled: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """30 step counts, alone and together, and every mix of sizes: one compilation serves them all, never eager."""
-    inner = compiled.programs.inner
+    inner = compiled.functions.inner
     for program in (inner.step, inner.loss, inner.apply):
         monkeypatch.setattr(program, "_function", None)
     with torch.compiler.set_stance("fail_on_recompile"):
@@ -138,8 +138,8 @@ def test_unrolled_steps_are_for_any_number_of_tasks(
     bounds = replace(bundle.manifest.inner_loop, steps=2)  # compiling takes 4 s for each
     model = Model(replace(bundle, manifest=replace(bundle.manifest, inner_loop=bounds)), DEVICE)
     run_stages(model, compile_steps, compile_unrolled)
-    assert model.programs.unrolled is not None
-    monkeypatch.setattr(model.programs.unrolled, "_function", None)
+    assert model.functions.unrolled is not None
+    monkeypatch.setattr(model.functions.unrolled, "_function", None)
     for tasks in (2, 3, 64):
         many = [task(shots=5 + index % 6, steps=index % 3, seed=index) for index in range(tasks)]
         states, expected = model.adapt(many)[0][:tasks], eager.adapt(many)[0]
@@ -154,7 +154,7 @@ def test_one_query_each_is_looked_up_and_answered_as_any(
     """Promise 2 again: within 1e-5 of what is answered among others, from any rows, and never by eager code."""
     monkeypatch.setattr("app.service.compiled.choose_faster.speedup", always_faster)
     model = run_stages(Model(load(models_dir / name), DEVICE), compile_steps, compile_look_up)
-    look_up = model.programs.look_up
+    look_up = model.functions.look_up
     assert look_up is not None
     monkeypatch.setattr(look_up, "_function", None)
     sizes: list[int] = []
@@ -163,7 +163,7 @@ def test_one_query_each_is_looked_up_and_answered_as_any(
         sizes.append(len(arguments[1]))
         return look_up(*arguments)  # type: ignore[arg-type]
 
-    model.programs = replace(model.programs, look_up=counted)  # type: ignore[arg-type]
+    model.functions = replace(model.functions, look_up=counted)  # type: ignore[arg-type]
     rng, features = np.random.default_rng(0), model.bundle.manifest.schema.features
     states = torch.from_numpy(rng.normal(0, 0.3, (100, len(model.initial_state))).astype(np.float32)).to(DEVICE)
     for rows in ([7], [99, 0], [3, 3, 3], rng.permutation(100)[:64].tolist()):
@@ -266,8 +266,8 @@ def test_what_a_policy_is_asked_is_compiled_and_how_it_adapts_is_not(
     policy, eager = (Model(load(models_dir / name), DEVICE) for _ in range(2))
     run_stages(policy, compile_steps, compile_unrolled, compile_single)
     assert policy.compiled
-    assert policy.programs.inner.step.__qualname__ == eager.programs.inner.step.__qualname__
-    monkeypatch.setattr(policy.programs.inner.apply, "_function", None)
+    assert policy.functions.inner.step.__qualname__ == eager.functions.inner.step.__qualname__
+    monkeypatch.setattr(policy.functions.inner.apply, "_function", None)
     rng, features = np.random.default_rng(0), policy.bundle.manifest.schema.features
     for tasks in (1, 2, 5, 64):
         states = torch.from_numpy(rng.normal(0, 0.3, (tasks, len(policy.initial_state))).astype(np.float32)).to(DEVICE)

@@ -93,20 +93,20 @@ def test_convolutions_are_not_recorded_and_right_all_the_same(convolutional: Mod
 def record_calls(model: Model, max_singles: int) -> list[int]:
     """Let the model adapt so many tasks one after another; the list gets the examples of each task that it does."""
     calls: list[int] = []
-    single = model.programs.single
+    single = model.functions.single
     assert single is not None
 
     def recorded(one: Task) -> tuple[Tensor, list[float]]:
         calls.append(len(one.inputs))
         return single(one)
 
-    model.programs = replace(model.programs, single=recorded, max_singles=max_singles)
+    model.functions = replace(model.functions, single=recorded, max_singles=max_singles)
     return calls
 
 
 def test_a_model_serves_with_it_for_the_default_steps_alone(models_dir: Path) -> None:
     model = Model(load(models_dir / "sinusoid"), CPU)
-    model.programs = compile_single(model)
+    model.functions = compile_single(model)
     calls = record_calls(model, max_singles=1)
     model.adapt([task(10, seed=1)])
     model.adapt([task(1, seed=1)])
@@ -118,8 +118,8 @@ def test_a_model_serves_with_it_for_the_default_steps_alone(models_dir: Path) ->
 
 def test_a_few_tasks_are_adapted_one_after_another(models_dir: Path, eager: Model) -> None:
     model = Model(load(models_dir / "sinusoid"), CPU)
-    model.programs = compile_single(model)
-    assert model.programs.max_singles >= 1
+    model.functions = compile_single(model)
+    assert model.functions.max_singles >= 1
     calls = record_calls(model, max_singles=3)
     tasks = [task(10, seed=1), task(7, seed=2), task(10, seed=3, rate=0.003), task(4, seed=4)]
     for count in (1, 2, 3):

@@ -58,7 +58,7 @@ def test_compiled_and_eager_agree(scale: TargetScale, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(single_task, "Recording", record)
     for stage in (compile_steps, compile_look_up, compile_unrolled, compile_single):
-        compiled.programs = stage(compiled)
+        compiled.functions = stage(compiled)
     assert compiled.compiled
     queries = np.linspace(-1, 1, 5, dtype=np.float32)[:, None]
     for steps, count in ((2, 1), (2, 20), (3, 4)):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from app.training.tables.comparison import Comparison
-from app.training.tables.protocol import Protocol
+from app.training.tables.held_out_rows import Protocol
 from app.training.tables.scores import TaskScores
 
 

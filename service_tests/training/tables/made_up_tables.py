@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 
 
 def table_of_offsets(

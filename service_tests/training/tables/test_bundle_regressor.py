@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from app.bundles.folder import load
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.bundle_regressor import BundleRegressor
-from app.training.tables.protocol import Protocol
+from app.training.tables.held_out_rows import Protocol
 from app.training.tables.scores import score_tasks
 
 MODELS = Path(__file__).parents[3] / "models"

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.comparison import best_baselines, compare, cross_validate
-from app.training.tables.protocol import Protocol, Split, folds
+from app.training.tables.held_out_rows import Protocol, Split, folds
 from app.training.tables.regressor import Prediction
 from app.training.tables.scores import interval_score, score_tasks
 from service_tests.training.tables.made_up_tables import table_of_offsets

@@ -8,7 +8,7 @@ from app.training.tables.comparison_text import (
     intervals_table,
     wins_text,
 )
-from app.training.tables.protocol import Protocol
+from app.training.tables.held_out_rows import Protocol
 from service_tests.training.tables.made_up_comparisons import comparison_of
 
 COMPARISON = comparison_of(

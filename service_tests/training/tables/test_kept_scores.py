@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.pooled import Pooled
 from app.training.tables.baselines.task_mean import fit_mean
 from app.training.tables.comparison import compare
-from app.training.tables.protocol import Protocol, folds
+from app.training.tables.held_out_rows import Protocol, folds
 from app.training.tables.regressor import FittedRegressor
 from service_tests.benchmarks.kept_scores import KeptScores
 from service_tests.training.tables.made_up_tables import table_of_offsets

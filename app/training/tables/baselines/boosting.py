@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.pooled import PooledModel, Rows, fold_numbers
 
 MAX_ITERATIONS = 300

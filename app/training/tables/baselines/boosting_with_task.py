@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.boosting import TunedBoosting, tune_boosting
 from app.training.tables.baselines.pooled import Rows
 from app.training.tables.baselines.task_offset import OffsetVariances
-from app.training.tables.protocol import Protocol
+from app.training.tables.held_out_rows import Protocol
 from app.training.tables.regressor import Prediction
 
 SIZES = (0, 1, 3, 5, 10, 20)

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.majority_label import FittedMajority, LabelShares
 from app.training.tables.baselines.pooled import Rows, fold_numbers
 from app.training.tables.baselines.ridge import Standardisation
-from app.training.tables.protocol import Protocol
+from app.training.tables.held_out_rows import Protocol
 from app.training.tables.regressor import Prediction
 
 SIZES = (0, 3, 5, 10, 20)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.ridge import Standardisation
 from app.training.tables.regressor import Prediction
 

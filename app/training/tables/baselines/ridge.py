@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.pooled import PooledModel, Rows, fold_numbers
-from app.training.tables.deviations import deviations
+from app.training.tables.nonzero_std import deviations
 
 PENALTIES = 10.0 ** np.arange(-6, 2)
 """As a share of the number of rows, for standardised columns: validation chooses."""

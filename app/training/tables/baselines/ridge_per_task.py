@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.pooled import PooledModel
 from app.training.tables.baselines.ridge import Standardisation, fit_ridge
-from app.training.tables.protocol import Protocol
+from app.training.tables.held_out_rows import Protocol
 from app.training.tables.regressor import Prediction
 
 PENALTIES = 10.0 ** np.linspace(-3, 3, 13)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.mixed_model import FittedMixedModel, MixedModel
 from app.training.tables.regressor import Prediction
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
-from app.training.tables.deviations import deviations
+from app.families.task_rows import TaskRows
+from app.training.tables.nonzero_std import deviations
 from app.training.tables.regressor import FittedRegressor, Prediction, Regressor
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from app.errors import TrainingError
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.learn.networks import NetworkSpec
 from app.learn.target_scale import TargetScale
 from app.learn.update_rules import Params

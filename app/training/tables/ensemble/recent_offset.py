@@ -19,7 +19,7 @@ LEAST_NOISE = 1e-9
 class RecentOffset:
     """What such a member is chosen from. With a discount of 0, the offset is v / (1 + v) of the last residual.
 
-    discounts: how much a known row counts relative to the one behind it (`app.learn.discounts`)
+    discounts: how much a known row counts relative to the one behind it (`app.learn.recency_weights`)
     variances: v, that of the offset of a task, in those of the noise of a row
     """
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.learn.update_rules import Params
 from app.training.tables.baselines.mixed_model import FittedMixedModel
 from app.training.tables.baselines.splines import FittedSplineMixedModel, SplineMixedModel

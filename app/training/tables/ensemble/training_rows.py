@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.learn.target_scale import TargetScale
-from app.training.tables.deviations import deviations
+from app.training.tables.nonzero_std import deviations
 
 MAX_ROWS = 20_000
 """At most so many rows are used; of a larger table, tasks and rows are drawn at random."""

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines import boosting
 from app.training.tables.baselines.all_baselines import all_baselines
-from app.training.tables.protocol import Protocol, Split
+from app.training.tables.held_out_rows import Protocol, Split
 from app.training.tables.regressor import FittedRegressor, Regressor
 from app.training.tables.scores import score_tasks
 from service_tests.training.tables.made_up_tables import table_of_offsets

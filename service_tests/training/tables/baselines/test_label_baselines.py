@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.all_baselines import label_baselines
 from app.training.tables.baselines.majority_label import LabelShares
-from app.training.tables.protocol import Protocol
+from app.training.tables.held_out_rows import Protocol
 from app.training.tables.regressor import Regressor
 from app.training.tables.scores import score_tasks
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.last_residual import LastResidual
 from app.training.tables.baselines.task_mean import fit_mean
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.baselines.mixed_model import MixedModel
 from app.training.tables.baselines.splines import Hinges, SplineMixedModel
 

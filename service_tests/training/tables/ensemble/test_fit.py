@@ -9,7 +9,7 @@ import torch
 
 from app.bundles.folder import load
 from app.errors import TrainingError
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.learn.update_rules import Params
 from app.service.model import Model
 from app.service.task import Task

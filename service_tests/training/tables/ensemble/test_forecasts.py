@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.ensemble.fit import FittedEnsemble, fit
 from app.training.tables.ensemble.members import FORECAST_KINDS, KINDS, kinds_of
 from app.training.tables.ensemble.predictor import predictor

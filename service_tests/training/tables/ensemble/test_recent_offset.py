@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.training.tables.ensemble.recent_offset import CHOSEN, LAST, RecentOffset
 from app.training.tables.ensemble.training_rows import TrainingRows, scales_of, standardised
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 from app.learn.ensemble_network import Splines
 from app.training.tables.baselines import boosting
 from app.training.tables.baselines.mixed_model import MixedModel

@@ -8,7 +8,7 @@ from zlib import crc32
 import numpy as np
 
 from app.errors import TrainingError, expectation
-from app.families.table_rows import TaskRows
+from app.families.task_rows import TaskRows
 
 SIZES = (0, 3, 5, 10, 20)
 """Known rows of a held-out task."""

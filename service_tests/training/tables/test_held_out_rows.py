@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from app.errors import TrainingError
-from app.training.tables import protocol
-from app.training.tables.protocol import Protocol, Split, folds
+from app.training.tables import held_out_rows
+from app.training.tables.held_out_rows import Protocol, Split, folds
 from service_tests.training.tables.made_up_tables import table_of_offsets
 
 
@@ -38,9 +38,9 @@ def test_forecasts_know_the_first_rows() -> None:
 
 
 def test_large_splits_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "MAX_TRAINING_TASKS", 5)
-    monkeypatch.setattr(protocol, "MAX_SCORED_TASKS", 2)
-    monkeypatch.setattr(protocol, "MAX_TASK_ROWS", 7)
+    monkeypatch.setattr(held_out_rows, "MAX_TRAINING_TASKS", 5)
+    monkeypatch.setattr(held_out_rows, "MAX_SCORED_TASKS", 2)
+    monkeypatch.setattr(held_out_rows, "MAX_TASK_ROWS", 7)
     tasks = table_of_offsets(tasks=12, rows=9)
     limited = Split(tasks[:6], tasks[6:9], tasks[9:]).limited()
     assert [len(part) for part in limited] == [5, 2, 2]

@@ -12,7 +12,7 @@ from app.families.tables.column_data import ColumnData
 from app.families.tables.prepared_table import prepare
 from app.families.tables.raw_table import RawTable
 from app.families.tables.table_spec import TableSpec
-from app.families.tables.written_forms import written_form
+from app.families.tables.unread_formats import written_form
 from service_tests.families.tables.test_prepared_table import COLUMNS, ROWS, failure, table
 
 pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[tables]'")

@@ -5,7 +5,7 @@ from functools import partial
 
 from fastapi import Request
 
-from app.api.body_offload import BodyOffload
+from app.api.large_bodies import LargeBodies
 from app.errors import BodyTooLarge, Malformed, UnsupportedEncoding
 
 GZIP = 16 + zlib.MAX_WBITS
@@ -18,7 +18,7 @@ CHUNK_BYTES = 64 * 2**10
 """Zlib copies what is left of a chunk at the end of each member."""
 
 
-async def decompressed(request: Request, body: bytes, limit: int, body_offload: BodyOffload) -> bytes:
+async def decompressed(request: Request, body: bytes, limit: int, large_bodies: LargeBodies) -> bytes:
     """The body of a request as it was before it was compressed.
 
     limit: the bytes that it may have
@@ -30,7 +30,7 @@ async def decompressed(request: Request, body: bytes, limit: int, body_offload: 
         case "" | "identity":
             return body
         case "gzip" | "x-gzip":
-            return await body_offload.decompress(request, partial(gunzip, body, limit))
+            return await large_bodies.decompress(request, partial(gunzip, body, limit))
     raise UnsupportedEncoding(["gzip", "identity"], declared)
 
 

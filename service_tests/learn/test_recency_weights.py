@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.learn.discounts import discount_factors
+from app.learn.recency_weights import discount_factors
 
 DISCOUNTS = (0.0, 0.5, 0.9, 1.0)
 

@@ -8,7 +8,7 @@ import torch
 from app.learn.algorithms import ALGORITHMS
 from app.learn.inner import State, adapt
 from app.learn.losses import mean_squared_error
-from app.learn.outer import (
+from app.learn.outer_directions import (
     MIN_WEIGHT,
     MULTI_STEP_SHARE,
     Outer,

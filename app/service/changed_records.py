@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.errors import LastExample, NothingToUndo, UnknownExample
-from app.learn.divergence import Adapted
+from app.learn.adaptation_outcome import Adapted
 from app.service.commands import EditCommand
 from app.service.record import CONTENT, Adaptation, Change, Revision
-from app.service.stage import Stage
+from app.service.stored_examples import Stage
 from app.service.support_set import SupportSet
 
 

@@ -11,19 +11,18 @@ import torch
 
 from app.bundles.folder import load
 from app.errors import Invalid, Overloaded
-from app.learn.divergence import Adapted
-from app.service import large_work
-from app.service import small_and_large_work as lanes
-from app.service.batcher import Batcher
+from app.learn.adaptation_outcome import Adapted
+from app.service import lanes, large_work
 from app.service.cross_validation import CrossValidation, Method
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Engine
 from app.service.job import Job
+from app.service.lanes import Lanes
 from app.service.large_work import LargeJob, LargeWork
 from app.service.model import Model
-from app.service.small_and_large_work import Lanes
 from app.service.task import Task
 from app.service.work_cost import KERNELS, NUMBER_BYTES, distance_price, multiply_adds, peak_bytes
+from app.service.work_queue import WorkQueue
 from service_tests.device import DEVICE
 
 ROOM = 1 << 30
@@ -40,7 +39,7 @@ def classifier(models_dir: Path) -> Model:
 
 
 def lanes_of(engine: Engine, max_price: int = 10**12, max_bytes: int = ROOM) -> Lanes:
-    small, large = (Batcher(engine, 100, ROOM) for _ in range(2))
+    small, large = (WorkQueue(engine, 100, ROOM) for _ in range(2))
     return Lanes(engine, small, large, max_price, max_bytes)
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from app.bundles.bundle import Bundle
-from app.service.stage import object_rows
+from app.service.stored_examples import object_rows
 from app.service.support_set import SupportSet
 
 AFTER_ACTIONS = 2

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from app.errors import DeadlinePassed, Overloaded
-from app.service.batcher import QUICK_S, Batcher, Runner
 from app.service.deadlines import ClientDisconnected
 from app.service.health import Health
 from app.service.job import Job, Result
 from app.service.model import Model
 from app.service.padded_batches import MAX_TASKS
 from app.service.work_cost import LARGE
+from app.service.work_queue import QUICK_S, Runner, WorkQueue
 
 
 class Free:
@@ -65,8 +65,8 @@ class Someone:
         return self.left
 
 
-def batcher_of(runner: Runner, capacity: int = 10, capacity_bytes: int = 1000) -> Batcher:
-    return Batcher(runner, capacity, capacity_bytes)
+def queue_of(runner: Runner, capacity: int = 10, capacity_bytes: int = 1000) -> WorkQueue:
+    return WorkQueue(runner, capacity, capacity_bytes)
 
 
 async def until(event: threading.Event) -> None:
@@ -77,10 +77,10 @@ def test_what_queues_while_the_worker_is_busy_is_one_batch() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
-            first = asyncio.create_task(batcher.submit(job(0)))
+        async with queue_of(gate) as queue:
+            first = asyncio.create_task(queue.submit(job(0)))
             await until(gate.busy)
-            rest = [asyncio.create_task(batcher.submit(job(key))) for key in (1, 2, 3)]
+            rest = [asyncio.create_task(queue.submit(job(key))) for key in (1, 2, 3)]
             await asyncio.sleep(0)
             gate.open.set()
             await asyncio.gather(first, *rest)
@@ -93,13 +93,13 @@ def test_a_full_queue_refuses_at_once() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate, capacity=2) as batcher:
-            first = asyncio.create_task(batcher.submit(job(0)))
+        async with queue_of(gate, capacity=2) as queue:
+            first = asyncio.create_task(queue.submit(job(0)))
             await until(gate.busy)
-            rest = [asyncio.create_task(batcher.submit(job(key))) for key in (1, 2)]
+            rest = [asyncio.create_task(queue.submit(job(key))) for key in (1, 2)]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded, match="at most 2 waiting requests"):
-                await batcher.submit(job(3))
+                await queue.submit(job(3))
             gate.open.set()
             await asyncio.gather(first, *rest)
 
@@ -110,10 +110,10 @@ def test_a_client_that_left_costs_no_work() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
-            first = asyncio.create_task(batcher.submit(job(0)))
+        async with queue_of(gate) as queue:
+            first = asyncio.create_task(queue.submit(job(0)))
             await until(gate.busy)
-            gone, stays = (asyncio.create_task(batcher.submit(job(key))) for key in (1, 2))
+            gone, stays = (asyncio.create_task(queue.submit(job(key))) for key in (1, 2))
             await asyncio.sleep(0)
             gone.cancel()
             gate.open.set()
@@ -128,14 +128,14 @@ def test_leaving_finishes_what_was_accepted_and_takes_no_more() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        batcher = batcher_of(gate)
-        async with batcher:
-            accepted = [asyncio.create_task(batcher.submit(job(key))) for key in range(3)]
+        queue = queue_of(gate)
+        async with queue:
+            accepted = [asyncio.create_task(queue.submit(job(key))) for key in range(3)]
             await until(gate.busy)
             gate.open.set()
         assert [each.done() for each in accepted] == [True] * 3
         with pytest.raises(Overloaded, match="shutting down"):
-            await batcher.submit(job(4))
+            await queue.submit(job(4))
 
     asyncio.run(scenario())
 
@@ -162,13 +162,11 @@ def test_what_fails_before_the_work_reaches_its_callers_and_the_worker_goes_on()
     health = Health()
 
     async def scenario() -> None:
-        async with Batcher(gate, 10, 1000, health) as batcher:
+        async with WorkQueue(gate, 10, 1000, health) as queue:
             for _ in range(2):
-                both = await asyncio.gather(
-                    *(batcher.submit_all([job(0), job(1)]) for _ in "ab"), return_exceptions=True
-                )
+                both = await asyncio.gather(*(queue.submit_all([job(0), job(1)]) for _ in "ab"), return_exceptions=True)
                 assert [type(each) for each in both] == [ZeroDivisionError] * 2
-            await batcher.check()
+            await queue.check()
         assert "ZeroDivisionError" in health.degraded["worker"]
 
     asyncio.run(scenario())
@@ -178,16 +176,16 @@ def test_a_caller_that_fails_leaves_the_worker_free() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
-            first = asyncio.create_task(batcher.submit(job(0)))
+        async with queue_of(gate) as queue:
+            first = asyncio.create_task(queue.submit(job(0)))
             await until(gate.busy)
-            broken = asyncio.create_task(batcher.submit(job(1), Broken()))
+            broken = asyncio.create_task(queue.submit(job(1), Broken()))
             await asyncio.sleep(2 * QUICK_S)
             gate.open.set()
             assert await first
             with pytest.raises(ZeroDivisionError):
                 await broken
-            assert await batcher.submit(job(2))
+            assert await queue.submit(job(2))
 
     asyncio.run(scenario())
 
@@ -197,10 +195,10 @@ def test_work_that_raises_what_no_future_can_have() -> None:
         raise StopIteration
 
     async def scenario() -> None:
-        async with batcher_of(Gate()) as batcher:
+        async with queue_of(Gate()) as queue:
             with pytest.raises(RuntimeError, match=r"the work raised StopIteration\(\)"):
-                await batcher.call(stop)
-            assert await batcher.call(lambda: 5) == 5
+                await queue.call(stop)
+            assert await queue.call(lambda: 5) == 5
 
     asyncio.run(scenario())
 
@@ -210,10 +208,10 @@ def test_a_failure_reaches_those_it_concerns_and_the_worker_goes_on() -> None:
     gate.open.set()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
+        async with queue_of(gate) as queue:
             with pytest.raises(ZeroDivisionError):
-                await batcher.submit(job("fail"))
-            assert await batcher.submit(job(1))
+                await queue.submit(job("fail"))
+            assert await queue.submit(job(1))
 
     asyncio.run(scenario())
 
@@ -222,10 +220,10 @@ def test_a_job_that_fails_among_others_fails_alone() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
-            first = asyncio.create_task(batcher.submit(job(0)))
+        async with queue_of(gate) as queue:
+            first = asyncio.create_task(queue.submit(job(0)))
             await until(gate.busy)
-            rest = [asyncio.create_task(batcher.submit(job(key))) for key in (1, "fail", 2)]
+            rest = [asyncio.create_task(queue.submit(job(key))) for key in (1, "fail", 2)]
             await asyncio.sleep(0)
             gate.open.set()
             done = await asyncio.gather(first, *rest, return_exceptions=True)
@@ -241,14 +239,14 @@ def test_too_many_bytes_are_refused_at_once() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate, capacity_bytes=100) as batcher:
-            first = asyncio.create_task(batcher.submit(job(0, size=500)))
+        async with queue_of(gate, capacity_bytes=100) as queue:
+            first = asyncio.create_task(queue.submit(job(0, size=500)))
             await until(gate.busy)
-            rest = [asyncio.create_task(batcher.submit(job(1, size=60)))]
+            rest = [asyncio.create_task(queue.submit(job(1, size=60)))]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded, match="at most 100 bytes of waiting requests"):
-                await batcher.submit(job(2, size=60))
-            rest.append(asyncio.create_task(batcher.submit(job(3, size=40))))
+                await queue.submit(job(2, size=60))
+            rest.append(asyncio.create_task(queue.submit(job(3, size=40))))
             gate.open.set()
             await asyncio.gather(first, *rest)
 
@@ -261,8 +259,8 @@ def test_more_jobs_at_once_than_may_wait_are_taken_when_nothing_waits() -> None:
     gate.open.set()
 
     async def scenario() -> None:
-        async with batcher_of(gate, capacity=2) as batcher:
-            assert await batcher.submit_all([job(key) for key in range(5)]) == [DONE] * 5
+        async with queue_of(gate, capacity=2) as queue:
+            assert await queue.submit_all([job(key) for key in range(5)]) == [DONE] * 5
 
     asyncio.run(scenario())
     assert gate.batches == [[0, 1, 2, 3, 4]]
@@ -273,8 +271,8 @@ def test_a_batch_is_no_larger_than_a_fused_call() -> None:
     gate.open.set()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
-            await batcher.submit_all([job(key) for key in range(MAX_TASKS + 1)])
+        async with queue_of(gate) as queue:
+            await queue.submit_all([job(key) for key in range(MAX_TASKS + 1)])
 
     asyncio.run(scenario())
     assert [len(batch) for batch in gate.batches] == [MAX_TASKS, 1]
@@ -296,8 +294,8 @@ def test_a_batch_has_room_for_jobs_that_the_runner_finds_cheap(key: str, batches
         each.price = LARGE + 1
 
     async def scenario() -> None:
-        async with batcher_of(runner) as batcher:
-            await batcher.submit_all(jobs)
+        async with queue_of(runner) as queue:
+            await queue.submit_all(jobs)
 
     asyncio.run(scenario())
     assert [len(batch) for batch in runner.batches] == batches
@@ -307,12 +305,12 @@ def test_a_caller_that_left_or_is_too_late_costs_no_work() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
+        async with queue_of(gate) as queue:
             loop = asyncio.get_running_loop()
-            first = asyncio.create_task(batcher.submit(job(0), Someone(loop.time() + 10)))
+            first = asyncio.create_task(queue.submit(job(0), Someone(loop.time() + 10)))
             await until(gate.busy)
             callers = [Someone(left=True), Someone(loop.time() + 0.02), Someone(loop.time() + 10), Someone()]
-            rest = [asyncio.create_task(batcher.submit(job(key), each)) for key, each in enumerate(callers, 1)]
+            rest = [asyncio.create_task(queue.submit(job(key), each)) for key, each in enumerate(callers, 1)]
             await asyncio.wait([rest[1]], timeout=10)
             assert isinstance(rest[1].exception(), DeadlinePassed), "it does not wait for its turn to hear of it"
             gate.open.set()
@@ -329,11 +327,11 @@ def test_a_deadline_that_has_passed_already_costs_no_work() -> None:
     gate.open.set()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
+        async with queue_of(gate) as queue:
             with pytest.raises(DeadlinePassed):
-                await batcher.submit(job(0), Someone(asyncio.get_running_loop().time() - 1))
+                await queue.submit(job(0), Someone(asyncio.get_running_loop().time() - 1))
             with pytest.raises(DeadlinePassed):
-                await batcher.call(lambda: gate.run([job(1)]), Someone(asyncio.get_running_loop().time() - 1))
+                await queue.call(lambda: gate.run([job(1)]), Someone(asyncio.get_running_loop().time() - 1))
 
     asyncio.run(scenario())
     assert gate.batches == []
@@ -343,24 +341,24 @@ def test_a_call_has_the_device_for_itself_and_keeps_its_place() -> None:
     gate = Gate()
 
     async def scenario() -> None:
-        async with batcher_of(gate, capacity=2) as batcher:
-            first = asyncio.create_task(batcher.submit(job(0)))
+        async with queue_of(gate, capacity=2) as queue:
+            first = asyncio.create_task(queue.submit(job(0)))
             await until(gate.busy)
             rest = [
                 asyncio.create_task(each)
                 for each in (
-                    batcher.submit(job(1)),
-                    batcher.call(lambda: gate.batches.append(["call"])),
-                    batcher.call(lambda: 1 / 0),
+                    queue.submit(job(1)),
+                    queue.call(lambda: gate.batches.append(["call"])),
+                    queue.call(lambda: 1 / 0),
                 )
             ]
             await asyncio.sleep(0)
             with pytest.raises(Overloaded):
-                await batcher.submit(job(2))
+                await queue.submit(job(2))
             gate.open.set()
             done = await asyncio.gather(first, *rest, return_exceptions=True)
             assert isinstance(done[3], ZeroDivisionError)
-            await batcher.submit(job(3))
+            await queue.submit(job(3))
 
     asyncio.run(scenario())
     assert gate.batches == [[0], [1], ["call"], [3]]
@@ -386,10 +384,10 @@ def test_only_quick_work_runs_on_the_event_loop() -> None:
     timed = Timed()
 
     async def scenario() -> None:
-        async with batcher_of(timed) as batcher:
-            await batcher.submit(job("quick"))
-            await batcher.submit(job("slow"))
-            assert (await batcher.call(lambda: threading.current_thread().name)).startswith("engine")
+        async with queue_of(timed) as queue:
+            await queue.submit(job("quick"))
+            await queue.submit(job("slow"))
+            assert (await queue.call(lambda: threading.current_thread().name)).startswith("engine")
 
     asyncio.run(scenario())
     assert timed.threads["quick"] == threading.main_thread().name
@@ -420,15 +418,15 @@ def test_a_quick_job_that_comes_alone_runs_at_once_and_those_beside_it_share_a_b
     prompt = Prompt()
 
     async def scenario() -> None:
-        async with batcher_of(prompt) as batcher:
+        async with queue_of(prompt) as queue:
             ends = None if deadline is None else asyncio.get_running_loop().time() + deadline
-            alone = batcher.submit(job("alone"), Someone(ends))
+            alone = queue.submit(job("alone"), Someone(ends))
             with pytest.raises(StopIteration):
                 alone.send(None)  # without the event loop
             await asyncio.sleep(0)
-            await asyncio.gather(*(batcher.submit(job(key)) for key in range(4)))
+            await asyncio.gather(*(queue.submit(job(key)) for key in range(4)))
             # they came together, so that the next ones are expected to
-            await asyncio.gather(*(batcher.submit(job(key)) for key in "ab"))
+            await asyncio.gather(*(queue.submit(job(key)) for key in "ab"))
 
     asyncio.run(scenario())
     assert prompt.batches == [["alone"], [0], [1, 2, 3], ["a", "b"]]
@@ -438,9 +436,9 @@ def test_a_quick_job_that_is_late_does_not_run_at_once() -> None:
     prompt = Prompt()
 
     async def scenario() -> None:
-        async with batcher_of(prompt) as batcher:
+        async with queue_of(prompt) as queue:
             with pytest.raises(DeadlinePassed):
-                await batcher.submit(job("late"), Someone(asyncio.get_running_loop().time()))
+                await queue.submit(job("late"), Someone(asyncio.get_running_loop().time()))
 
     asyncio.run(scenario())
     assert prompt.batches == []
@@ -450,10 +448,10 @@ def test_a_failure_of_a_job_that_runs_at_once_reaches_its_caller_and_the_worker_
     prompt = Prompt()
 
     async def scenario() -> None:
-        async with batcher_of(prompt) as batcher:
+        async with queue_of(prompt) as queue:
             with pytest.raises(ZeroDivisionError):
-                await batcher.submit(job("fail"))
-            await batcher.submit(job("next"))
+                await queue.submit(job("fail"))
+            await queue.submit(job("next"))
 
     asyncio.run(scenario())
     assert prompt.batches == [["fail"], ["next"]]
@@ -463,10 +461,10 @@ def test_whoever_comes_alone_and_has_left_costs_no_work() -> None:
     prompt = Prompt()
 
     async def scenario() -> None:
-        async with batcher_of(prompt) as batcher:
+        async with queue_of(prompt) as queue:
             with pytest.raises(ClientDisconnected):
-                await batcher.submit(job(0), Someone(left=True))
-            await batcher.submit(job(1), Someone())
+                await queue.submit(job(0), Someone(left=True))
+            await queue.submit(job(1), Someone())
 
     asyncio.run(scenario())
     assert prompt.batches == [[1]]
@@ -477,14 +475,14 @@ def test_who_has_just_left_costs_no_work_that_takes_long() -> None:
     gate.open.set()
 
     async def scenario() -> None:
-        async with batcher_of(gate) as batcher:
-            both = (batcher.submit(job(key), Someone(left=key == 0)) for key in (0, 1))
+        async with queue_of(gate) as queue:
+            both = (queue.submit(job(key), Someone(left=key == 0)) for key in (0, 1))
             left, stays = await asyncio.gather(*both, return_exceptions=True)
             assert isinstance(left, ClientDisconnected)
             assert stays == DONE
             with pytest.raises(ClientDisconnected):
-                await batcher.submit(job(2), Someone(left=True))
-            assert await batcher.submit(job(3), Someone()) == DONE
+                await queue.submit(job(2), Someone(left=True))
+            assert await queue.submit(job(3), Someone()) == DONE
 
     asyncio.run(scenario())
     assert gate.batches == [[1], [3]]

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from app.training.loop import finished, train_to_end
 from app.training.recipes.recipe import Recipe
+from app.training.train_to_end import finished, train_to_end
 from app.training.training_run import Run
 
 

@@ -76,7 +76,7 @@ class _Item:
         return True
 
 
-class Batcher:
+class WorkQueue:
     """Queues jobs and runs many at once: on the event loop if they are quick, else on a thread.
 
     Use it as an async context manager: leaving it finishes what was accepted.
@@ -104,7 +104,7 @@ class Batcher:
         self._idle = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
 
-    async def __aenter__(self) -> "Batcher":
+    async def __aenter__(self) -> "WorkQueue":
         self._loop = asyncio.get_running_loop()
         return self
 

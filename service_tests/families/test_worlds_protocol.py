@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from app.families.navigation import Navigation
-from app.families.worlds import Worlds, collect
+from app.families.worlds_protocol import Worlds, collect
 
 
 def test_what_is_recorded_ends_where_an_episode_does() -> None:

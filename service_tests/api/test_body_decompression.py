@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from fastapi.testclient import TestClient
 
-from app.api.compression import gunzip
+from app.api.body_decompression import gunzip
 from app.errors import BodyTooLarge, Malformed
 from service_tests.api.requests import body
 

@@ -11,14 +11,14 @@ from threading import Event
 from typing import Any
 
 from app.errors import Invalid, Overloaded
-from app.learn.divergence import Adapted
-from app.service.batcher import Batcher
+from app.learn.adaptation_outcome import Adapted
 from app.service.deadlines import Caller
 from app.service.engine import Engine
 from app.service.job import Job, Result
 from app.service.large_work import LargeJob, LargeResult, LargeWork
 from app.service.model import Model
 from app.service.work_cost import LARGE
+from app.service.work_queue import WorkQueue
 
 MAX_WAITING = 4
 """All waiting large work together may cost at most this many times what one request may cost."""
@@ -31,10 +31,10 @@ class Lanes:
 
     Use it as an async context manager: leaving it finishes what was accepted.
 
-    Methods raise what `Batcher.submit` raises, and Invalid where a request would cost too much.
+    Methods raise what `WorkQueue.submit` raises, and Invalid where a request would cost too much.
     """
 
-    def __init__(self, engine: Engine, small: Batcher, large: Batcher, max_price: int, max_bytes: int) -> None:
+    def __init__(self, engine: Engine, small: WorkQueue, large: WorkQueue, max_price: int, max_bytes: int) -> None:
         """small: runs the engine's jobs; large: for calls alone; max_price, max_bytes: of one request."""
         self._engine = engine
         self._small, self._large = small, large

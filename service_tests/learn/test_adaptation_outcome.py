@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from app.learn.divergence import Status, judge
+from app.learn.adaptation_outcome import Status, judge
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from app.api import body_process
-from app.api.body_offload import SMALL, BodyOffload
+from app.api import body_decoding_process
 from app.api.codec import JSON, respond
+from app.api.large_bodies import SMALL, LargeBodies
 from app.api.schemas import AdaptRequest, PredictRequest
 from app.errors import Overloaded
 
@@ -148,7 +148,7 @@ def test_an_answer_with_many_numbers_is_the_same_in_parts(client: TestClient) ->
 def test_a_process_that_was_killed_is_started_again(client: TestClient) -> None:
     body = large({"model": "sinusoid", "queries": [[0.1]]})
     assert post(client, "/predict", body).is_success
-    process = client.app.state.server.body_offload._process  # type: ignore[attr-defined]
+    process = client.app.state.server.large_bodies._process  # type: ignore[attr-defined]
     os.kill(process.pid, signal.SIGKILL)
     answers = [post(client, "/predict", body).status_code for _ in range(3)]
     assert set(answers[:2]) <= {200, 503}
@@ -157,28 +157,33 @@ def test_a_process_that_was_killed_is_started_again(client: TestClient) -> None:
 
 def test_numbers_become_raw_arrays_and_everything_else_stays() -> None:
     body = {"model": "m", "support": {"inputs": [[1, 2], [3, 4.5]], "targets": ["a", "b"]}, "steps": 3}
-    outcome = body_process.decode(body_process.Job(JSON.media, "AdaptRequest", json.dumps(body).encode()))
+    outcome = body_decoding_process.decode(
+        body_decoding_process.Job(JSON.media, "AdaptRequest", json.dumps(body).encode())
+    )
     decoded = outcome.check().read(AdaptRequest)
     assert decoded.support.targets == ["a", "b"]
     assert decoded.support.inputs.shape == [2, 2]  # type: ignore[union-attr]
     uneven = json.dumps({"model": "m", "queries": [[1], [2, 3]]}).encode()
-    outcome = body_process.decode(body_process.Job(JSON.media, "PredictRequest", uneven))
+    outcome = body_decoding_process.decode(body_decoding_process.Job(JSON.media, "PredictRequest", uneven))
     assert outcome.check().read(PredictRequest).queries == [[1], [2, 3]]
 
 
-@pytest.mark.parametrize("count", [1, body_process.PART_ROWS, body_process.PART_ROWS + 1, 3 * body_process.PART_ROWS])
+@pytest.mark.parametrize(
+    "count",
+    [1, body_decoding_process.PART_ROWS, body_decoding_process.PART_ROWS + 1, 3 * body_decoding_process.PART_ROWS],
+)
 def test_long_lists_of_objects_and_labels_come_in_parts(count: int) -> None:
     rows = [{"age": index, "sex": "f"} for index in range(count)]
     support = {"rows": rows, "labels": [f"label {index}" for index in range(count)]}
-    job = body_process.Job(JSON.media, "AdaptRequest", json.dumps({"model": "m", "support": support}).encode())
-    outcome = body_process.decode(job).check()
-    assert len(outcome.parts) == 2 * ((count - 1) // body_process.PART_ROWS)
+    job = body_decoding_process.Job(JSON.media, "AdaptRequest", json.dumps({"model": "m", "support": support}).encode())
+    outcome = body_decoding_process.decode(job).check()
+    assert len(outcome.parts) == 2 * ((count - 1) // body_decoding_process.PART_ROWS)
     decoded = outcome.read(AdaptRequest).support
     assert (decoded.rows, decoded.labels) == (rows, support["labels"])
 
 
 def test_an_object_with_very_many_columns_is_refused(client: TestClient) -> None:
-    rows = [{"a": 1.5}, {f"column {index}": 1.5 for index in range(body_process.MAX_COLUMNS + 1)}]
+    rows = [{"a": 1.5}, {f"column {index}": 1.5 for index in range(body_decoding_process.MAX_COLUMNS + 1)}]
     answer = post(client, "/predict", large({"model": "sinusoid", "queries": rows}))
     assert answer.status_code == 422
     assert answer.json()["detail"] == "queries[1]: expected at most 10,000 columns, got 10,001"
@@ -188,7 +193,7 @@ def test_bodies_that_are_read_take_so_many_bytes_together() -> None:
     class Request:
         pass
 
-    bodies, first, second = BodyOffload(100), Request(), Request()
+    bodies, first, second = LargeBodies(100), Request(), Request()
     bodies.reserve(first, 60)  # type: ignore[arg-type]
     with pytest.raises(Overloaded, match="100 bytes"):
         bodies.reserve(second, 60)  # type: ignore[arg-type]
@@ -197,7 +202,7 @@ def test_bodies_that_are_read_take_so_many_bytes_together() -> None:
 
 
 def test_answers_that_are_not_read_yet_take_room() -> None:
-    bodies = BodyOffload(1_000_000)
+    bodies = LargeBodies(1_000_000)
     first = bodies.hold(respond(b"a" * 600_000, 200, "text/plain"))
     bodies.hold(respond(b"a" * 600, 200, "text/plain"))
     with pytest.raises(Overloaded, match="INNERLOOP_MAX_WAITING_BYTES"):

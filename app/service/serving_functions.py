@@ -27,7 +27,7 @@ Single = Callable[[Task], tuple[torch.Tensor, list[float]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Programs:
+class ServingFunctions:
     """What a model serves with. States are packed: [task, number].
 
     inner: the inner loop over many tasks
@@ -62,8 +62,8 @@ class Programs:
         return self.min_predict > 1
 
     @property
-    def for_weights(self) -> "Programs":
-        """The programs that adapt to examples with weights: compiled code has a mask of booleans instead."""
+    def for_weights(self) -> "ServingFunctions":
+        """The functions that adapt to examples with weights: compiled code has a mask of booleans instead."""
         return replace(self, inner=self.weighted or self.inner, min_adapt=1, unrolled=None, single=None)
 
     def inner_for(self, tasks: int) -> InnerLoop[torch.Tensor]:
@@ -71,15 +71,15 @@ class Programs:
         return self.alone if tasks == 1 else self.inner
 
 
-def eager(bundle: Bundle, meta: Params, ways: int | None) -> Programs:
-    """The eager programs of a bundle. One thread at a time may call them: a call swaps the network's parameters.
+def eager(bundle: Bundle, meta: Params, ways: int | None) -> ServingFunctions:
+    """The eager functions of a bundle. One thread at a time may call them: a call swaps the network's parameters.
 
     meta: the bundle's, on the device that serves
     ways: the width of the class axis, where there are classes
     """
     inner, unpack = _packed(batched(bundle.inner_loop(ways=ways)), meta)
     single, _ = _packed(batch_of_one(bundle.inner_loop(autograd_grad_and_value, ways)), meta)
-    return Programs(inner, single, unpack, weighted=inner)
+    return ServingFunctions(inner, single, unpack, weighted=inner)
 
 
 def _packed(inner: InnerLoop[State], meta: Params) -> tuple[InnerLoop[torch.Tensor], Callable[[torch.Tensor], State]]:

@@ -4,7 +4,7 @@ It answers each body with the same body in msgpack, where numbers are raw arrays
 long lists are cut into parts; or it says what is wrong with the body. A frame on its input or output is msgpack behind
 its length in 4 bytes.
 
-    python -m app.api.body_process MEMORY_BYTES
+    python -m app.api.body_decoding_process MEMORY_BYTES
 """
 
 import resource

@@ -15,7 +15,7 @@ import numpy as np
 from fastapi import Request, Response
 from msgspec import UNSET
 
-from app.api import body_process
+from app.api import body_decoding_process
 from app.api.codec import LongResponse
 from app.api.schemas import PredictResponse, ResponseBody, SupportView
 from app.errors import Overloaded
@@ -35,7 +35,7 @@ SMALL = 64 * 2**10
 """The event loop reads a body of no more bytes itself, which takes it a few milliseconds."""
 
 
-class BodyOffload:
+class LargeBodies:
     """Reads and writes bodies that are large or hold images, one after another.
 
     An async context manager: leaving it ends the thread.
@@ -50,7 +50,7 @@ class BodyOffload:
         self._turn = asyncio.Lock()
         self._closed = False
 
-    async def __aenter__(self) -> "BodyOffload":
+    async def __aenter__(self) -> "LargeBodies":
         return self
 
     async def __aexit__(self, *exception: object) -> None:
@@ -75,7 +75,7 @@ class BodyOffload:
         """The body of a request as `form`. Raises Malformed, Invalid and DeadlinePassed."""
         if request.media.csv:  # `read` reads its rows
             return request.decode(form)
-        job = body_process.Job(request.media.codec.media, form.__name__, request.body)
+        job = body_decoding_process.Job(request.media.codec.media, form.__name__, request.body)
         outcome = await in_time(request.client, asyncio.shield(self._decode(job)))
         return await self.read(request, partial(outcome.read, form))
 
@@ -103,20 +103,20 @@ class BodyOffload:
         self.reserve(owner, len(body))
         return body
 
-    async def _decode(self, job: body_process.Job) -> body_process.Outcome:
+    async def _decode(self, job: body_decoding_process.Job) -> body_decoding_process.Outcome:
         """The outcome of a job, with a body. Raises Malformed, Invalid and Overloaded.
 
         It is never cancelled, because the outcome that comes next would be that of another job.
         """
         async with self._turn:
             if self._process is None or self._process.returncode is not None:
-                words = [sys.executable, "-m", body_process.__name__, str(PROCESS_BYTES)]
+                words = [sys.executable, "-m", body_decoding_process.__name__, str(PROCESS_BYTES)]
                 # a session of its own, so that Ctrl-C reaches the server alone
                 self._process = await asyncio.create_subprocess_exec(
                     *words, stdin=PIPE, stdout=PIPE, start_new_session=True
                 )
             try:
-                return (await body_process.exchange(self._process, job)).check()
+                return (await body_decoding_process.exchange(self._process, job)).check()
             except (asyncio.IncompleteReadError, OSError) as error:
                 await self._end_process()
                 log.error("the process that decodes large bodies has ended; the next large body starts it again")

@@ -1,6 +1,7 @@
 """When a query is unlike its support set. `support_ood` says when a support set, or a query, is unlike training."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch.nn.functional import normalize
 
 from app.learn.calibration_table import Calibration
 from app.learn.example_weights import Mask, as_divisor, is_example, weighted
-from app.learn.shape_annotations import Float
+from app.learn.shape_annotations import Bool, Float
 
 MAX_DISTANCES = 2**20
 """Computed at once: bounds their memory at 8 MiB."""
@@ -57,6 +58,17 @@ def similarity_threshold(calibration: Calibration, shots: int | float) -> float:
     return (1 - fraction) * calibration.similarity[smaller] + fraction * calibration.similarity[larger]
 
 
+class Compared(NamedTuple):
+    """What queries are compared with: the examples of a support set, and behind them the mean of each class.
+
+    rows: each of length 1
+    exists: which of them are examples, or the mean of a class that has any
+    """
+
+    rows: Float[Tensor, "*task row feature"]
+    exists: Bool[Tensor, "*task row"]
+
+
 def largest_cosines(
     queries: Float[Tensor, "*task query feature"],
     support: Float[Tensor, "*task example feature"],
@@ -67,10 +79,21 @@ def largest_cosines(
 
     targets: one-hot
     """
-    real = is_example(mask).unsqueeze(-1)
-    queries, examples = (normalize(each, dim=-1) for each in (queries, support.where(real, 0.0)))
+    return cosines_to(queries, compared(support, targets, mask))
+
+
+def cosines_to(queries: Float[Tensor, "*task query feature"], support: Compared) -> Float[Tensor, "*task query"]:
+    """As `largest_cosines`, of a support set that is prepared by `compared`."""
+    cosines = normalize(queries, dim=-1) @ support.rows.mT
+    return cosines.where(support.exists.unsqueeze(-2), -1.0).amax(-1).clamp(-1, 1)  # rounding may go beyond
+
+
+def compared(
+    support: Float[Tensor, "*task example feature"], targets: Float[Tensor, "*task example way"], mask: Mask
+) -> Compared:
+    """What queries are compared with, of a support set as in `largest_cosines`."""
+    examples = normalize(support.where(is_example(mask).unsqueeze(-1), 0.0), dim=-1)
     members = weighted(targets, mask.unsqueeze(-1).expand_as(targets))
     means = members.mT @ examples / as_divisor(members.sum(-2), mask).unsqueeze(-1)
-    with_means = torch.cat([examples, normalize(means, dim=-1)], -2)
-    exists = torch.cat([is_example(mask), members.sum(-2) > 0], -1).unsqueeze(-2)
-    return (queries @ with_means.mT).where(exists, -1.0).amax(-1).clamp(-1, 1)  # rounding may go beyond
+    exists = torch.cat([is_example(mask), members.sum(-2) > 0], -1)
+    return Compared(torch.cat([examples, normalize(means, dim=-1)], -2), exists)

@@ -8,6 +8,7 @@ from app.encoders.encoder import ReadsBeginnings
 from app.service.commands import Cut, PredictCommand
 from app.service.model import Model
 from app.service.record import Adaptation
+from app.service.task import Task
 
 QUICK_S = 0.2
 """Rows that are encoded in so many seconds are compared with the length on the event loop, which takes 1 % of that."""
@@ -26,8 +27,15 @@ async def cut_of(question: PredictCommand, posted: np.ndarray | None = None) -> 
     """What is cut of a question. posted: its queries as they were posted, where it has features instead"""
     model, task, numbers = question.model, question.task, question.examples
     rows = await cut_rows(model, question.queries if posted is None else posted)
-    examples = [] if task is None else await cut_rows(model, task.inputs)
+    examples = [] if task is None else await _cut_inputs(model, task)
     return Cut(rows, examples if numbers is None else numbers[examples].tolist())
+
+
+async def _cut_inputs(model: Model, task: Task) -> list[int]:
+    """As `cut_rows`, of the inputs of a task, which keeps the answer."""
+    if model.digest not in task.cut_inputs:
+        task.cut_inputs[model.digest] = await cut_rows(model, task.inputs)
+    return task.cut_inputs[model.digest]
 
 
 async def cut_examples(model: Model, adaptation: Adaptation) -> list[int]:

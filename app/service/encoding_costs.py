@@ -40,7 +40,7 @@ class EncodingCosts:
         """The part of the price of a job for what the cache has of its support set."""
         if not job.model.bundle.encoder.slow:
             return 0
-        return int((job.model.encoding_seconds(job.task) - self.support_seconds(job)) * PRICE_A_SECOND)
+        return int((job.support_seconds - self.support_seconds(job)) * PRICE_A_SECOND)
 
     def _saved_on_queries(self, job: Job) -> int:
         """The part of the price of a job for what the cache has of its queries."""

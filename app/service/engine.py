@@ -172,17 +172,24 @@ class Engine:
         """The jobs, with features for those that need them. Raises Outgrown."""
         missing = {job.key: job.task for job in jobs if job.task is not None and _needs_features(job, fast)}
         encoded = dict(zip(missing, encode_tasks(model, [*missing.values()], self.features), strict=True))
-        jobs = self.with_encoded_queries(model, jobs)
-        return [replace(job, task=encoded[job.key]) if job.key in encoded else job for job in jobs]
+        queries = self._query_features(model, jobs)
+        return [
+            replace(job, task=encoded.get(job.key, job.task), queries=queries.get(index, job.queries))
+            if job.key in encoded or index in queries
+            else job
+            for index, job in enumerate(jobs)
+        ]
 
     def with_encoded_queries(self, model: Model, jobs: Sequence[Job]) -> Sequence[Job]:
         """The jobs, of one model, with features as their queries."""
-        if not any(job.asks_posted for job in jobs):
-            return jobs
+        features = self._query_features(model, jobs)
+        return [replace(job, queries=features[index]) if index in features else job for index, job in enumerate(jobs)]
+
+    def _query_features(self, model: Model, jobs: Sequence[Job]) -> dict[int, np.ndarray]:
+        """The features of those queries of jobs, of one model, that have to be encoded, by the index of the job."""
         asked = {index: job.queries for index, job in enumerate(jobs) if job.queries is not None and job.asks_posted}
         kept = [Kept(jobs[index].owner, rows) for index, rows in asked.items()]
-        features = dict(zip(asked, encode_rows(model, kept, self.features), strict=True))
-        return [replace(job, queries=features.get(index, job.queries)) for index, job in enumerate(jobs)]
+        return dict(zip(asked, encode_rows(model, kept, self.features), strict=True))
 
     def fast_weights(self, job: Job) -> torch.Tensor | None:
         """A copy of the fast weights of a job, [1, number]; None where they are not cached."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.errors import Invalid, Outgrown
+from app.service.encoded_tasks import EncodedTasks
 from app.service.model import Model
 from app.service.stored_examples import object_rows
 from app.service.task import Task
@@ -24,6 +25,8 @@ class FeatureCache:
     """Features of rows that are slow to encode, by owner and content, the least recently used evicted first.
 
     They are those of the bundle that encoded the row last. Threads may share it.
+
+    tasks: those that keep the features of all their rows, which take up to MAX_BYTES too
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -31,6 +34,7 @@ class FeatureCache:
         self._bytes = 0
         self._entries: OrderedDict[Hashable, tuple[str, np.ndarray]] = OrderedDict()
         self._lock = Lock()
+        self.tasks = EncodedTasks(max_bytes)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -58,7 +62,8 @@ class FeatureCache:
         return rows[[known is None or known[0] != digest for known in found]]
 
     def drop(self, owner: str, rows: Iterable[object]) -> None:
-        """Drop the features of these rows of an owner."""
+        """Drop the features of these rows of an owner, and of all tasks that may have one of them."""
+        self.tasks.drop(owner)
         keys = [_key(owner, row) for row in rows]
         with self._lock:
             for key in keys:
@@ -92,10 +97,14 @@ class FeatureCache:
 def encode_tasks(model: Model, tasks: Sequence[Task], cache: FeatureCache) -> list[Task]:
     """The tasks of records, with features in the place of what the records keep.
 
-    Where queries are compared with them each time, the task keeps its features, if they are no larger than its inputs.
-    Raises Outgrown where the encoder of the model refuses a row of any of them.
+    Where queries are compared with them each time, the task keeps its features: if they are no larger than its inputs,
+    or as long as the cache has room. Raises Outgrown where the encoder of the model refuses a row of any of them.
     """
     known = [task.encoded_for(model.digest) for task in tasks]
+    for task in tasks:
+        cache.tasks.touch(task)
+    if all(known):
+        return [task for task in known if task is not None]
     stages = [stage for task, found in zip(tasks, known, strict=True) if found is None for stage in task.stages]
     named = [stage for stage in stages if stage.names]
     kept = [Kept(stage.kept_by, stage.inputs) for stage in stages]
@@ -109,10 +118,12 @@ def encode_tasks(model: Model, tasks: Sequence[Task], cache: FeatureCache) -> li
     features = dict(zip(map(id, stages), encoded_rows, strict=False))
     words = dict(zip(map(id, named), encoded_rows[len(stages) :], strict=True))
     encoded = [found or _with_features(task, features, words) for task, found in zip(tasks, known, strict=True)]
-    if model.bundle.manifest.calibration.has_distances:
-        for task, new in zip(tasks, encoded, strict=True):
-            if new.bytes <= task.bytes:
-                task.encoded = model.digest, new
+    calibration = model.bundle.manifest.calibration
+    for task, new, found in zip(tasks, encoded, known, strict=True):
+        if found is None and calibration.has_similarity and task.kept_by is not None:
+            cache.tasks.keep(task, model.digest, new)
+        elif calibration.has_distances and new.bytes <= task.bytes:
+            task.encoded = model.digest, new
     return encoded
 
 
@@ -155,9 +166,10 @@ def encode_rows(model: Model, kept: Sequence[Kept], cache: FeatureCache) -> list
             features = cache.encode(model, owner, rows)
         else:
             features = encoder.encode(rows.tolist() if posted else rows)
-        ends = np.cumsum([len(inputs[index]) for index in indices])
-        for index, part in zip(indices, np.split(features, ends[:-1]), strict=True):
-            inputs[index] = part
+        start = 0
+        for index in indices:
+            end = start + len(inputs[index])
+            inputs[index], start = features[start:end], end
     return inputs
 
 

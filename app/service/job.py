@@ -33,6 +33,8 @@ class Job:
     features: whether the result includes the features of the support set
     place: what the request calls the queries
     variant: that of the model for the task's number of classes
+    support_seconds, query_seconds: about how long encoding the support set and the queries takes; 0 where they are
+        features, or the task has these
     query_price: what the answer to one query costs, without encoding it, in multiply-adds
     answer_price: what the answer costs once the fast weights are cached, in multiply-adds (`app.service.work_cost`)
     price: what adapting, with encoding, and the answer cost together
@@ -49,6 +51,8 @@ class Job:
     features: bool = False
     place: str = "queries"
     variant: Model = field(init=False)
+    support_seconds: float = field(default=0.0, init=False)
+    query_seconds: float = field(init=False)
     query_price: int = field(init=False)
     answer_price: int = field(init=False)
     price: int = field(init=False)
@@ -56,6 +60,8 @@ class Job:
     def __post_init__(self) -> None:
         task = self.task
         self.variant = variant = self.model if self.model.ways is None else self.model.for_task(task)
+        posted = self.queries if self.asks_posted else None
+        self.query_seconds = 0.0 if posted is None else self.model.bundle.encoder.seconds(posted)
         self.query_price = variant.answer_price
         if task is not None and self.reference is not None:
             self.query_price += task.rows * distance_price(len(self.reference.input_scale))
@@ -66,7 +72,8 @@ class Job:
             self.answer_price += len(self.queries) * self.query_price
         self.price = self.answer_price
         if task is not None:
-            encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND) if self.model.encodes else 0
+            self.support_seconds = self.model.encoding_seconds(task)
+            encoding = int(self.support_seconds * PRICE_A_SECOND)
             self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price + encoding
             self.answer_price += encoding if self.compares else 0
 
@@ -79,13 +86,6 @@ class Job:
     def asks_posted(self) -> bool:
         """Whether the worker has to encode the queries."""
         return self.queries is not None and self.queries.dtype == object
-
-    @property
-    def query_seconds(self) -> float:
-        """About how long encoding the queries takes; 0 where they are features."""
-        if self.queries is None or not self.asks_posted:
-            return 0.0
-        return self.model.bundle.encoder.seconds(self.queries)
 
     @property
     def owner(self) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from app.learn.query_ood import largest_cosines
+from app.learn.query_ood import Compared, compared, cosines_to
 from app.service.task import Task
 
 
@@ -22,15 +22,20 @@ class Similar(NamedTuple):
 
 def compare(queries: np.ndarray, task: Task) -> Similar:
     """Compare queries, float32 [query, feature], with a task whose inputs are features."""
-    asked, support = _tensor(queries), _tensor(task.inputs)
-    targets = _tensor(task.one_hot(len(task.classes)))
-    mask = torch.ones(len(support), dtype=torch.bool) if task.weights is None else _tensor(task.weights)
-    similarity = largest_cosines(asked, support, targets, mask)
-    examples = _tensor(examples_of(task))
-    if not len(examples):
-        return Similar(similarity.numpy(), None)
-    cosines = asked @ torch.nn.functional.normalize(examples, dim=-1).T  # the length of a query does not matter
-    return Similar(similarity.numpy(), cosines.argmax(-1).numpy())
+    asked, support = _tensor(queries), _compared(task)
+    similarity = cosines_to(asked, support).numpy()
+    if not (examples := len(examples_of(task))):
+        return Similar(similarity, None)
+    cosines = asked @ support.rows[:examples].T  # the length of a query does not matter
+    return Similar(similarity, cosines.argmax(-1).numpy())
+
+
+def _compared(task: Task) -> Compared:
+    """What queries are compared with. The task keeps it."""
+    if task.compared is None:
+        mask = torch.ones(len(task.inputs), dtype=torch.bool) if task.weights is None else _tensor(task.weights)
+        task.compared = compared(_tensor(task.inputs), _tensor(task.one_hot(len(task.classes))), mask)
+    return task.compared
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

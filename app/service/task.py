@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from app.encoders.label_words import label_words
+from app.learn.query_ood import Compared
 from app.learn.support_ood import OODReference
 from app.service.class_labels import Label, class_indices, distinct_labels
 
@@ -49,6 +50,8 @@ class Task:
     """What `has_far_inputs` found last, with the reference that it compared with."""
     encoded: "tuple[str, Task] | None" = field(default=None, init=False)
     """The digest of a bundle, and this task with its features, which `feature_cache.encode_tasks` keeps here."""
+    compared: Compared | None = field(default=None, init=False)
+    """What `similar_examples.compare` has made of the inputs."""
 
     def __post_init__(self) -> None:
         inputs, previous = self.inputs, self.previous
@@ -64,6 +67,12 @@ class Task:
         """This task with the features of the bundle with this digest, where they are kept."""
         known, encoded = self.encoded or ("", None)
         return encoded if known == digest else None
+
+    @property
+    def compared_bytes(self) -> int:
+        """The size that `compared` has, or would have, where the inputs are features."""
+        row_bytes: int = self.inputs.itemsize * self.inputs.shape[1] + 1
+        return row_bytes * (len(self.inputs) + len(self.classes))
 
     def has_far_inputs(self, reference: OODReference) -> bool:
         """Whether inputs lie beyond those of training. The task keeps the answer."""
@@ -93,6 +102,14 @@ class Task:
     @cached_property
     def encoding_seconds(self) -> dict[str, float]:
         """About how long encoding the inputs takes, by the digest of a bundle. `Model.encoding_seconds` fills it."""
+        return {}
+
+    @cached_property
+    def cut_inputs(self) -> dict[str, list[int]]:
+        """The rows of which only the beginning is encoded, by the digest of a bundle. `cut_texts` fills it.
+
+        They are few: a text is longer than the encoder reads, or it is not here.
+        """
         return {}
 
     @cached_property

@@ -389,3 +389,27 @@ def test_a_forgotten_text_is_in_no_file(serve: Callable[..., TestClient], texts:
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert files
     assert all(b"zyxwvutsr" not in file.read_bytes() for file in files)
+
+
+def test_answers_follow_every_change_of_the_examples(client: TestClient) -> None:
+    """The server keeps the embeddings of a support set that is predicted with."""
+    weighted: dict[str, Any] = {**SUPPORT, "weights": [1, 2, 0.5, 1, 3]}
+    without = {name: values[1:] for name, values in weighted.items()}
+    more: dict[str, list[Any]] = {"inputs": ["where is the money"], "targets": ["money"], "weights": [2]}
+    longer = {name: [*values, *more[name]] for name, values in without.items()}
+    path = f"/adaptations/{adapt(client, support=weighted)['adaptation_id']}"
+    changes: list[tuple[Callable[[], Any], Any]] = [
+        (lambda: None, weighted),
+        (lambda: client.delete(f"{path}/support/0").raise_for_status(), without),
+        (lambda: client.post(f"{path}/support", json=more).raise_for_status(), longer),
+        (lambda: client.post(f"{path}/undo").raise_for_status(), without),
+    ]
+    for change, support in changes:
+        change()
+        body = {"adaptation_id": path.removeprefix("/adaptations/"), "queries": QUERIES}
+        first, again = predict(client, **body), predict(client, **body)
+        assert first == again
+        anew = predict(client, model="named", support=support, queries=QUERIES)
+        assert first["predictions"] == anew["predictions"]
+        np.testing.assert_allclose(likely(first), likely(anew), atol=1e-5)
+        np.testing.assert_allclose(first["similarity"], anew["similarity"], atol=1e-6)

@@ -32,11 +32,11 @@ from app.service.expiry import sweep
 from app.service.health import Health, check
 from app.service.lanes import Lanes
 from app.service.model import Model
-from app.service.model_choice import ModelChoice
 from app.service.padded_batches import MAX_TASKS
 from app.service.proposals import Proposals
 from app.service.reloader import Reloader
 from app.service.store_protocol import Quota, Store
+from app.service.version_choice import VersionChoice
 from app.service.work_queue import WorkQueue
 from app.settings import Settings
 from app.storage.memory import MemoryStore
@@ -75,7 +75,7 @@ def create_app(
     defaults = AdaptationDefaults(
         settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples
     )
-    choice = ModelChoice(catalogue, store.bundles, health)
+    choice = VersionChoice(catalogue, store.bundles, health)
     changes = Changes(choice, lanes, store, defaults, clock)
     adaptations = Adaptations(choice, changes, lanes, store, defaults, clock)
     large_bodies = LargeBodies(settings.max_waiting_bytes)

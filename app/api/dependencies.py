@@ -13,8 +13,8 @@ from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
 from app.service.concurrent_changes import Changes
 from app.service.health import Health
-from app.service.model_choice import ModelChoice
 from app.service.proposals import Proposals
+from app.service.version_choice import VersionChoice
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Limits:
 class ServerState:
     """Everything that the routes need; `create_app` puts it on the application."""
 
-    models: ModelChoice
+    models: VersionChoice
     changes: Changes
     adaptations: Adaptations
     proposals: Proposals

@@ -27,12 +27,12 @@ from app.service.diverged_error import check_usable
 from app.service.fingerprints import names_of
 from app.service.idempotency import Idempotency, Turn
 from app.service.job import Job
-from app.service.model_choice import ModelChoice
 from app.service.new_adaptation import NewAdaptation
 from app.service.new_ids import ids
 from app.service.prediction_jobs import checked_predictions, query_job
 from app.service.record import Adaptation
 from app.service.store_protocol import Filter, Name, Store
+from app.service.version_choice import VersionChoice
 from app.service.worker_protocol import Worker
 
 
@@ -45,7 +45,7 @@ class Adaptations:
 
     def __init__(
         self,
-        models: ModelChoice,
+        models: VersionChoice,
         changes: Changes,
         worker: Worker,
         store: Store,

@@ -26,7 +26,6 @@ from app.service.fingerprints import has_applied, request_fingerprint
 from app.service.idempotency import Idempotency
 from app.service.job import Job
 from app.service.model import Model
-from app.service.model_choice import ModelChoice
 from app.service.record import Adaptation, Change
 from app.service.request_checks import (
     check_classes,
@@ -37,6 +36,7 @@ from app.service.request_checks import (
 )
 from app.service.store_protocol import Store
 from app.service.support_set import SupportSet
+from app.service.version_choice import VersionChoice
 from app.service.worker_protocol import Worker
 
 
@@ -49,7 +49,7 @@ class Changes:
 
     def __init__(
         self,
-        models: ModelChoice,
+        models: VersionChoice,
         worker: Worker,
         store: Store,
         defaults: AdaptationDefaults,
@@ -68,7 +68,7 @@ class Changes:
         return check_not_expired(await self._store.get(owner, id), id, self._clock())
 
     async def to_change(self, owner: str, id: str) -> Adaptation:
-        """The record of that id, when it is known which model serves it (`ModelChoice.of`).
+        """The record of that id, when it is known which model serves it (`VersionChoice.of`).
 
         If it is pinned, load its bundle. Raises what `get` raises, and PinnedBundleGone.
         """

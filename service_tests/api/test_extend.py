@@ -20,10 +20,10 @@ from app.service.concurrent_changes import Changes
 from app.service.engine import Engine
 from app.service.lanes import Lanes
 from app.service.model import Model
-from app.service.model_choice import ModelChoice
 from app.service.record import InnerLoopSettings
 from app.service.store_protocol import Quota
 from app.service.support_set import SupportSet
+from app.service.version_choice import VersionChoice
 from app.service.work_queue import WorkQueue
 from app.storage.memory import MemoryStore
 from service_tests.api.requests import WAVE, adapt, assert_same, examples, fresh_predictions, get_support, predictions
@@ -169,7 +169,7 @@ def test_two_servers_that_share_a_store_keep_all_extensions(models_dir: Path, cl
             bundles = {"sinusoid": load(models_dir / "sinusoid")}
             catalogue.exchange(catalogue.make_models(bundles, {}), bundles, {})
         async with store, lanes() as one, lanes() as two:
-            choices = [ModelChoice(catalogue, store.bundles) for catalogue in catalogues]
+            choices = [VersionChoice(catalogue, store.bundles) for catalogue in catalogues]
             first, second = (
                 Changes(choice, worker, store, policy, clock)
                 for choice, worker in zip(choices, (one, two), strict=True)

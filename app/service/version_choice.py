@@ -14,7 +14,7 @@ from app.service.record import Adaptation
 from app.service.support_set import SupportSet
 
 
-class ModelChoice:
+class VersionChoice:
     """Chooses models from those that serve, and from the bundles that adaptations are pinned to."""
 
     def __init__(self, catalogue: Catalogue, bundles: BundleStore, health: Health | None = None) -> None:

@@ -26,6 +26,7 @@ from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
+from app.service.concurrent_changes import Changes
 from app.service.engine import Engine
 from app.service.expiry import sweep
 from app.service.health import Health, check
@@ -35,6 +36,7 @@ from app.service.padded_batches import MAX_TASKS
 from app.service.proposals import Proposals
 from app.service.reloader import Reloader
 from app.service.store_protocol import Quota, Store
+from app.service.version_choice import VersionChoice
 from app.service.work_queue import WorkQueue
 from app.settings import Settings
 from app.storage.memory import MemoryStore
@@ -73,15 +75,17 @@ def create_app(
     defaults = AdaptationDefaults(
         settings.adaptation_ttl_s, settings.on_new_bundle == "pin", settings.max_support_examples
     )
-    adaptations = Adaptations(catalogue, lanes, store, defaults, clock, health)
+    choice = VersionChoice(catalogue, store.bundles, health)
+    changes = Changes(choice, lanes, store, defaults, clock)
+    adaptations = Adaptations(choice, changes, lanes, store, defaults, clock)
     large_bodies = LargeBodies(settings.max_waiting_bytes)
     watch = {"watch": reloader.watch} if settings.watch else {}
     background = BackgroundTasks(
         {
             "sweep": partial(sweep, store, clock),
-            "collect bundles": adaptations.collect_bundles,
+            "collect bundles": partial(choice.collect, clock),
             "reload": reloader.run,
-            "check": partial(check, store.check, lanes.check, adaptations.check_bundles),
+            "check": partial(check, store.check, lanes.check, choice.check),
             **watch,
         }
     )
@@ -112,7 +116,7 @@ def create_app(
         lines=min(MAX_TASKS, max(1, settings.max_waiting // 2)),
     )
     application.state.server = ServerState(
-        adaptations, Proposals(lanes), catalogue, background, health, str(device), limits, large_bodies
+        choice, changes, adaptations, Proposals(lanes), catalogue, background, health, str(device), limits, large_bodies
     )
     application.state.reloader = reloader
     _install_routes(application, _wrappers(settings))

@@ -92,8 +92,8 @@ def test_every_block_is_tested() -> None:
     assert len(JSON) == len(PYTHON) == 1
     # these blocks install something or take minutes; test_train.py and building the image test what they start
     assert [line.split("#")[0].strip() for block in CONSOLE for line in block.splitlines()] == [
-        "pip install '.[tables]'",
-        "innerloop train --table visits.csv --task patient --target pain",
+        ".venv/bin/pip install --editable '.[tables]'",
+        ".venv/bin/innerloop train --table visits.csv --task patient --target pain",
         "make .venv/train",
         ".venv/bin/innerloop train sinusoid --name waves",
     ]

@@ -86,7 +86,7 @@ async def list_adaptations(
 )
 async def get_adaptation(id: Id, server: State) -> Response:
     """Get an adaptation: its status, losses, settings and the numbers of its examples."""
-    adaptation = await server.adaptations.get(ANYONE, id)
+    adaptation = await server.changes.get(ANYONE, id)
     return JSON.respond(adapt_response(adaptation, await server.adaptations.cut_examples(adaptation)))
 
 
@@ -117,7 +117,7 @@ async def edit_adaptation(id: Id, request: Request, server: State) -> Response:
     form = schemas.EditRequest
     body = incoming.decode(form) if incoming.is_small else await server.large_bodies.decode(incoming, form)
     command, client = edit_command(body, server.limits), incoming.client
-    edited = await in_time(client, server.adaptations.edit(client.owner, id, command))
+    edited = await in_time(client, server.changes.edit(client.owner, id, command))
     cut = await server.adaptations.cut_examples(edited)
     return incoming.media.answer_codec.respond(adapt_response(edited, cut))
 
@@ -130,7 +130,7 @@ async def edit_adaptation(id: Id, request: Request, server: State) -> Response:
 )
 async def delete_adaptation(id: Id, server: State) -> Response:
     """Delete an adaptation and its support set for good."""
-    await server.adaptations.delete(ANYONE, id)
+    await server.changes.delete(ANYONE, id)
     return Response(status_code=204)
 
 
@@ -141,7 +141,7 @@ async def delete_adaptation(id: Id, server: State) -> Response:
 )
 async def get_history(id: Id, server: State) -> Response:
     """List the revisions of an adaptation, each with the change that made it."""
-    return server.large_bodies.hold(JSON.respond(history_response(await server.adaptations.get(ANYONE, id))))
+    return server.large_bodies.hold(JSON.respond(history_response(await server.changes.get(ANYONE, id))))
 
 
 @router.get(
@@ -157,7 +157,7 @@ async def get_support(id: Id, server: State, request: Request) -> Response:
     You need the number of an example to delete it. Images are base64, and binary with `Accept: application/msgpack`.
     """
     codec = accepted(request)
-    return await server.large_bodies.write(show_support(await server.adaptations.get(ANYONE, id)), codec.respond)
+    return await server.large_bodies.write(show_support(await server.changes.get(ANYONE, id)), codec.respond)
 
 
 @router.post(
@@ -180,13 +180,13 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
     incoming = await receive(request, server.limits.body, server.large_bodies)
     form, client, bodies = schemas.MoreSupport, incoming.client, server.large_bodies
     body = incoming.decode(form) if incoming.is_small else await bodies.decode(incoming, form)
-    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
-    model = server.adaptations.model_of(adaptation)
+    adaptation = await in_time(client, server.changes.to_change(client.owner, id))
+    model = server.models.of(adaptation)
     read, version = partial(read_addition, body, model, server.limits.support), version_of(body)
     at_once = incoming.is_small and not is_slow(model, body)
     with version_first(model, version):
         support = read() if at_once else await bodies.read(incoming, read)
-    extended = await in_time(client, server.adaptations.extend(adaptation, support, client, client.key, version))
+    extended = await in_time(client, server.changes.extend(adaptation, support, client, client.key, version))
     cut = await server.adaptations.cut_examples(extended)
     return incoming.media.answer_codec.respond(adapt_response(extended, cut))
 
@@ -220,8 +220,8 @@ async def delete_example(
 
     `POST /adaptations/{id}/undo` does not restore it.
     """
-    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
-    forgotten = await in_time(client, server.adaptations.forget(adaptation, example, client))
+    adaptation = await in_time(client, server.changes.to_change(client.owner, id))
+    forgotten = await in_time(client, server.changes.forget(adaptation, example, client))
     return JSON.respond(change_response(forgotten, await server.adaptations.cut_examples(forgotten)))
 
 
@@ -242,8 +242,8 @@ async def undo(id: Id, server: State, client: RequestClient) -> Response:
     Undo does not restore deleted examples: it removes the last addition that is left. `change` in the answer says what
     was removed.
     """
-    adaptation = await in_time(client, server.adaptations.to_change(client.owner, id))
-    undone = await in_time(client, server.adaptations.undo(adaptation, client, client.key))
+    adaptation = await in_time(client, server.changes.to_change(client.owner, id))
+    undone = await in_time(client, server.changes.undo(adaptation, client, client.key))
     return JSON.respond(change_response(undone, await server.adaptations.cut_examples(undone)))
 
 

@@ -11,8 +11,10 @@ from app.api.waiting_client import Client
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue
+from app.service.concurrent_changes import Changes
 from app.service.health import Health
 from app.service.proposals import Proposals
+from app.service.version_choice import VersionChoice
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Limits:
 class ServerState:
     """Everything that the routes need; `create_app` puts it on the application."""
 
+    models: VersionChoice
+    changes: Changes
     adaptations: Adaptations
     proposals: Proposals
     catalogue: Catalogue

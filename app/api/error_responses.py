@@ -202,8 +202,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """All documented methods of the path, for Allow; starlette names only those of the first route that matches."""
-    document, asked = request.app.openapi()["paths"], route_path(request.scope)
-    methods = {method.upper() for path in document if compile_path(path)[0].match(asked) for method in document[path]}
+    document, requested = request.app.openapi()["paths"], route_path(request.scope)
+    methods = {
+        method.upper() for path in document if compile_path(path)[0].match(requested) for method in document[path]
+    }
     return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 

@@ -40,7 +40,6 @@ from app.errors import (
     UnsupportedEncoding,
     UnsupportedMedia,
 )
-from app.service.adaptations import Adaptations
 from app.service.commands import AdaptCommand, PredictResult, check_version
 from app.service.deadlines import in_time
 from app.service.model import Model
@@ -80,7 +79,7 @@ async def _adapt_command(incoming: IncomingRequest, server: ServerState) -> Adap
     form, bodies = schemas.AdaptRequest, server.large_bodies
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
-    model = server.adaptations.model(body.model)
+    model = server.models.named(body.model)
     inputs = body, model, incoming.client, server.limits
     if small and not is_slow(model, body.support):
         return adapt_command(*inputs)
@@ -112,7 +111,7 @@ async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictR
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     check_source_fields(body)
-    adaptation, model = await in_time(client, resolve(body, server.adaptations, client))
+    adaptation, model = await in_time(client, resolve(body, server, client))
     inputs = body, model, adaptation, server.limits, client.owner
     if small and not is_slow(model, body.support, body.queries):
         command = predict_command(*inputs)
@@ -122,15 +121,15 @@ async def _predicted(incoming: IncomingRequest, server: ServerState) -> PredictR
 
 
 async def resolve(
-    body: schemas.PredictRequest | schemas.ProposeRequest, adaptations: Adaptations, client: Client
+    body: schemas.PredictRequest | schemas.ProposeRequest, server: ServerState, client: Client
 ) -> tuple[Adaptation | None, Model]:
     """The adaptation that a body names, if any, and the model that answers it. Raises OtherVersion."""
     if body.adaptation_id is not UNSET:
         pinned = None if body.pinned is UNSET else body.pinned
-        adaptation, model = await adaptations.current(client.owner, body.adaptation_id, pinned, client)
+        adaptation, model = await server.changes.current(client.owner, body.adaptation_id, pinned, client)
     else:
         assert body.model is not UNSET, "one of the two is there"
-        adaptation, model = None, adaptations.model(body.model)
+        adaptation, model = None, server.models.named(body.model)
     check_version(model, version_of(body))
     return adaptation, model
 

@@ -52,4 +52,4 @@ async def get_model(name: Name, server: State, digest: Version = None) -> Respon
     """Get a model: which requests it takes, how well it adapts and how it was trained."""
     if digest is None:
         return JSON.respond(model_detail(server.catalogue.named(name, "path.name")))
-    return JSON.respond(model_detail(await server.adaptations.version(name, digest)))
+    return JSON.respond(model_detail(await server.models.version(name, digest)))

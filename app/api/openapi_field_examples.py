@@ -158,22 +158,22 @@ _OTHERS: list[msgspec.Struct] = [
 
 def field_examples() -> dict[str, dict[str, Any]]:
     """The example of each field, by the name of its schema and its own."""
-    found: dict[str, dict[str, Any]] = {}
+    by_type: dict[str, dict[str, Any]] = {}
     bodies = (examples.ADAPTED, examples.PREDICTED, examples.HISTORY, examples.EXAMPLES, examples.MODELS, examples.LIVE)
     for body in (*bodies, *_REQUESTS, *_OTHERS):
-        _add(body, found)
-    return found
+        _add(body, by_type)
+    return by_type
 
 
-def _add(value: Any, found: dict[str, dict[str, Any]]) -> None:
+def _add(value: Any, by_type: dict[str, dict[str, Any]]) -> None:
     """Add the fields of a body, and of the bodies in it, that have no example yet."""
     if isinstance(value, list | tuple):
         for each in value:
-            _add(each, found)
+            _add(each, by_type)
     if isinstance(value, msgspec.Struct):
-        fields = found.setdefault(type(value).__name__, {})
+        fields = by_type.setdefault(type(value).__name__, {})
         for name in value.__struct_fields__:
             part = getattr(value, name)
             if part is not UNSET:
                 fields.setdefault(name, msgspec.to_builtins(part))
-                _add(part, found)
+                _add(part, by_type)

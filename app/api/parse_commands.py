@@ -154,8 +154,8 @@ def propose_command(
     is_encoded = posted.dtype != object
     candidates = posted if is_encoded else model.bundle.encoder.encode(posted.tolist())
     numbers = _example_numbers(body, adaptation)
-    question = PredictCommand(model, candidates, None if adaptation is not None else task, adaptation, examples=numbers)
-    return ProposeCommand(question, body.count, goal, target, posted)
+    predict = PredictCommand(model, candidates, None if adaptation is not None else task, adaptation, examples=numbers)
+    return ProposeCommand(predict, body.count, goal, target, posted)
 
 
 def _example_numbers(

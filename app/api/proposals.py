@@ -50,7 +50,7 @@ async def _proposed(incoming: IncomingRequest, server: ServerState) -> schemas.P
     small = incoming.is_small
     body = incoming.decode(form) if small else await bodies.decode(incoming, form)
     check_source_fields(body)
-    adaptation, model = await in_time(client, resolve(body, server.adaptations, client))
+    adaptation, model = await in_time(client, resolve(body, server, client))
     inputs = body, model, adaptation, server.limits, client.owner
     if small and not is_slow(model, body.support, body.candidates, encodes_at_once=True):
         command = propose_command(*inputs)

@@ -132,12 +132,12 @@ def predict_response(result: PredictResult) -> schemas.PredictResponse:
 
 def propose_response(result: ProposeResult) -> schemas.ProposeResponse:
     """Proposals, with the losses where the call adapted."""
-    question = result.command.question
-    adaptation, adapted = question.adaptation, result.adapted
+    predict = result.command.predict
+    adaptation, adapted = predict.adaptation, result.adapted
     return schemas.ProposeResponse(
         proposals=[_proposal(each) for each in result.proposals],
-        model=question.model.bundle.name,
-        model_digest=question.model.digest,
+        model=predict.model.bundle.name,
+        model_digest=predict.model.digest,
         adaptation_id=UNSET if adaptation is None else adaptation.id,
         revision=UNSET if adaptation is None else adaptation.revision,
         losses=UNSET if adapted is None or adaptation is not None else losses_array(adapted.losses),

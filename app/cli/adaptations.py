@@ -40,16 +40,16 @@ def list_adaptations(
 ) -> None:
     """List adaptations, the newest first."""
     with asking(url) as server, in_words():
-        found = list(islice(server.listed(limit=min(limit + 1, PAGE), model=model, label=label), limit + 1))
+        listed = list(islice(server.listed(limit=min(limit + 1, PAGE), model=model, label=label), limit + 1))
         with reading("a list of adaptations"):
             # for JSON too, as another server's answer fails here
-            text = _columns(_listing(found[:limit])) if found else ""
+            text = _columns(_listing(listed[:limit])) if listed else ""
             if as_json:
-                text = json.dumps({"adaptations": found[:limit]}) + "\n"
+                text = json.dumps({"adaptations": listed[:limit]}) + "\n"
     print_result(text)
-    if not found:
+    if not listed:
         typer.echo("there are no such adaptations" if model or label else "there are no adaptations", err=True)
-    if len(found) > limit:
+    if len(listed) > limit:
         typer.echo(f"there are more: list them with --limit {10 * limit}", err=True)
 
 

@@ -84,12 +84,12 @@ def schema_of(
     if image and len(shape) != 2:
         actual = " ".join(f"--shape {length}" for length in shape) or "none"
         raise TrainingError(expectation("--shape", "--shape ROWS --shape COLUMNS with --image", actual))
-    made = None if encoder is None else math.prod(encoder.feature_shape)
+    width = None if encoder is None else math.prod(encoder.feature_shape)
     if features is None:
-        features = made or 1
-    if made not in (None, features):
-        actual = f"{made} from {file}"
-        fix = f"set --features {made} for a network that takes {made}, or change the columns"
+        features = width or 1
+    if width not in (None, features):
+        actual = f"{width} from {file}"
+        fix = f"set --features {width} for a network that takes {width}, or change the columns"
         raise TrainingError(expectation("--encoder", f"{features} features (--features)", actual, fix))
     if shape and (min(shape) < 1 or math.prod(shape) != features):
         product = math.prod(shape)

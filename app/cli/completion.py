@@ -57,7 +57,7 @@ def _ask(
 
     server: its URL; by default that of the command
     """
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
 
     def ask() -> None:
         with (
@@ -66,9 +66,11 @@ def _ask(
             reading("names"),
         ):
             listed = words(client).items()
-            found.update({name: text for name, text in listed if name.startswith(incomplete) and WORD.fullmatch(name)})
+            matches.update(
+                {name: text for name, text in listed if name.startswith(incomplete) and WORD.fullmatch(name)}
+            )
 
     thread = Thread(target=ask, daemon=True)  # the process ends without it, as the answer may come a byte at a time
     thread.start()
     thread.join(TIMEOUT_S)
-    return dict(found)
+    return dict(matches)

@@ -52,9 +52,9 @@ def segments(data: bytes, place: str) -> Iterator[Segment]:
 
 def size(data: bytes, place: str) -> tuple[int, int]:
     """Rows and columns. Raises Invalid where the file is cut off or does not say."""
-    found = list(segments(data, place))
-    sizes = [segment[5:9] for marker, segment in found if marker in SIZES and len(segment) >= 9]
-    if len(sizes) != 1 or sum(each.marker == SOS for each in found) > MAX_SCANS:
+    parts = list(segments(data, place))
+    sizes = [segment[5:9] for marker, segment in parts if marker in SIZES and len(segment) >= 9]
+    if len(sizes) != 1 or sum(each.marker == SOS for each in parts) > MAX_SCANS:
         raise _damaged(place)
     rows, columns = struct.unpack(">HH", sizes[0])
     return rows, columns

@@ -30,11 +30,11 @@ def fit(name: str, rows: Rows, options: Mapping[str, Any]) -> Encoder:
 
     Raises Invalid for a row that cannot be used, and TrainingError for an unknown name or options that do not fit.
     """
-    found = encoders()
-    if name not in found:
-        raise TrainingError(f"encoder: expected {one_of(sorted(found))}, got {name!r}")
+    available = encoders()
+    if name not in available:
+        raise TrainingError(f"encoder: expected {one_of(sorted(available))}, got {name!r}")
     with user_code(f"the encoder {name}"):
-        factory = found[name]().fit
+        factory = available[name]().fit
         known = option_names(factory)
         if known is not None and (unknown := sorted(options.keys() - set(known[1:]))):
             expected = one_of(known[1:]) if known[1:] else "none"
@@ -47,11 +47,11 @@ def restore(spec: EncoderSpec, arrays: Mapping[str, np.ndarray]) -> Encoder:
 
     Raises StateError where it cannot be restored: CodeError, where that is not because of the state.
     """
-    found = encoders()
-    if spec.name not in found:
-        raise CodeError(f"expected {one_of(sorted(found))}, got {spec.name!r}: install the package that has it")
+    available = encoders()
+    if spec.name not in available:
+        raise CodeError(f"expected {one_of(sorted(available))}, got {spec.name!r}: install the package that has it")
     try:
-        restored = found[spec.name]().from_state(spec.state, arrays)
+        restored = available[spec.name]().from_state(spec.state, arrays)
         check_output(restored)
     except StateError:
         raise

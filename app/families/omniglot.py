@@ -13,7 +13,7 @@ from app.encoders.drawing_normalisation import normalise
 from app.encoders.image import ImageEncoder
 from app.errors import DataError, expectation
 from app.families.family import Description, Samples, Split, interleave_classes
-from app.families.omniglot_data import PEOPLE, SIDE, read
+from app.families.omniglot_archives import PEOPLE, SIDE, read
 from app.families.omniglot_splits import characters
 from app.learn.networks import NetworkSpec
 from app.learn.shape_annotations import Float

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from app.families.family import Split
-from app.families.omniglot_data import CHARACTERS
+from app.families.omniglot_archives import CHARACTERS
 
 SHUFFLE_SEED = 0
 

@@ -116,11 +116,11 @@ class Text:
         """The texts as they were read. Raises DataError where they cannot be."""
         if self.data is None:
             raise DataError(expectation("--data", "the file of the texts", "none", "name the file"))
-        found = read_texts(self.data, self.text, self.label, self.leave_out)
-        if self.fingerprint not in ("", found.fingerprint):
+        labelled = read_texts(self.data, self.text, self.label, self.leave_out)
+        if self.fingerprint not in ("", labelled.fingerprint):
             fix = "name the file that it was trained on, or train again"
             raise DataError(expectation("--data", "the texts that the bundle was trained on", "others", fix))
-        return found
+        return labelled
 
     def sample(
         self,

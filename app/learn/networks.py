@@ -316,9 +316,9 @@ def _wrong_options(parameters: Collection[inspect.Parameter], options: Collectio
     unknown = [] if takes_any else [name for name in options if name not in named]
     required = [each.name for each in single if each.default is each.empty]
     missing = [name for name in required if name not in options or name not in named]
-    found = ((unknown, "unknown"), (missing, "missing"))
+    wrong = ((unknown, "unknown"), (missing, "missing"))
     return ", ".join(
-        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {how}" for names, how in found if names
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} {how}" for names, how in wrong if names
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from app.errors import LastExample, NothingToUndo, UnknownExample
 from app.learn.adaptation_outcome import Adapted
-from app.service.commands import EditCommand
+from app.service.commands import EditCommand, bounded, names_count
+from app.service.model import Model
 from app.service.record import CONTENT, Adaptation, Change, Revision
 from app.service.stored_examples import Stage
 from app.service.support_set import SupportSet
@@ -48,6 +49,12 @@ def without_last_stage(adaptation: Adaptation, needs_examples: bool = True) -> A
     if not _is_enough(adaptation.stages[:-1], needs_examples):
         raise NothingToUndo
     return replace(adaptation, stages=adaptation.stages[:-1])
+
+
+def on_model(adaptation: Adaptation, model: Model) -> Adaptation:
+    """The record with the settings that it has on another model."""
+    steps, rate = bounded(adaptation.settings, model)
+    return replace(adaptation, steps=steps, learning_rate=rate, label_names=names_count(adaptation.settings, model))
 
 
 def with_edit(adaptation: Adaptation, command: EditCommand, now: float) -> Adaptation:

@@ -125,14 +125,14 @@ class Goal(StrEnum):
 
 @dataclass(eq=False, slots=True)
 class ProposeCommand:
-    """Propose which of the candidates, the queries of `question`, to measure or label next. Nothing is kept.
+    """Propose which of the candidates, the queries of `predict`, to measure or label next. Nothing is kept.
 
     count: how many of them
     target: the index of the number, or of the class, that matters; None for all of them
-    posted: the candidates as they were posted, [candidate] of objects; None where `question` has them so
+    posted: the candidates as they were posted, [candidate] of objects; None where `predict` has them so
     """
 
-    question: PredictCommand
+    predict: PredictCommand
     count: int
     goal: Goal
     target: int | None = None

@@ -23,10 +23,10 @@ async def cut_rows(model: Model, rows: np.ndarray) -> list[int]:
     return encoder.cut(kept) if encoder.seconds(kept) < QUICK_S else await asyncio.to_thread(encoder.cut, kept)
 
 
-async def cut_of(question: PredictCommand, posted: np.ndarray | None = None) -> Cut:
-    """What is cut of a question. posted: its queries as they were posted, where it has features instead"""
-    model, task, numbers = question.model, question.task, question.examples
-    rows = await cut_rows(model, question.queries if posted is None else posted)
+async def cut_of(command: PredictCommand, posted: np.ndarray | None = None) -> Cut:
+    """What is cut of a request. posted: its queries as they were posted, where it has features instead"""
+    model, task, numbers = command.model, command.task, command.examples
+    rows = await cut_rows(model, command.queries if posted is None else posted)
     examples = [] if task is None else await _cut_inputs(model, task)
     return Cut(rows, examples if numbers is None else numbers[examples].tolist())
 

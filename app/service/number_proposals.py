@@ -42,7 +42,7 @@ class Beliefs:
         """
         assert result.predictions is not None, "they were checked"
         self._command, self._manifest, self._task = command, manifest, task
-        self._features = command.question.queries
+        self._features = command.predict.queries
         self._left = np.ones(len(self._features), bool)
         self._alike = ~np.array(far) if far is not None else self._left.copy()
         self._distances = np.zeros(len(self._features)) if result.distances is None else np.array(result.distances)
@@ -55,7 +55,7 @@ class Beliefs:
     @property
     def needs_predictions(self) -> bool:
         """Whether the next choice depends on what the model predicts after those before; else only on distances."""
-        return self._command.question.model.has_spread or self._command.goal is not Goal.learn
+        return self._command.predict.model.has_spread or self._command.goal is not Goal.learn
 
     def choose(self) -> Choice:
         """The best of the candidates that are left, and its score. Of equals, the furthest from the examples."""
@@ -94,7 +94,7 @@ class Beliefs:
         row, mean = self._features[index : index + 1], self._means[index : index + 1]
         self._best = max(self._best, float(self._target_of(mean)[0]))
         first = self._task is None
-        self._task = with_example(self._task, self._command.question.model, row, mean)
+        self._task = with_example(self._task, self._command.predict.model, row, mean)
         if self._manifest.calibration.has_distances:
             near = np.array(quick_nearest_distances(self._features, row, self._manifest.ood_reference.input_scale))
             self._distances = near if first else np.minimum(self._distances, near)

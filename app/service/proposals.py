@@ -40,33 +40,33 @@ class Proposals:
 
         Raises Diverged; Invalid where the work costs too much, or the prediction of a candidate is not finite.
         """
-        question = command.question
-        manifest = question.model.bundle.manifest  # one for all, as a reload may exchange its calibration
-        job = query_job(question, manifest, features=True, place=PLACE)
+        predict = command.predict
+        manifest = predict.model.bundle.manifest  # one for all, as a reload may exchange its calibration
+        job = query_job(predict, manifest, features=True, place=PLACE)
         self._worker.check_price(price_of(command, job), PLACE, f"send fewer {PLACE}, or a smaller count")
         result = await self._worker.submit(job, caller)
-        outputs = checked_predictions(result, question, PLACE)
-        inputs = outputs, question.queries, job.task, manifest, DEFAULT_OPTIONS, result.distances
+        outputs = checked_predictions(result, predict, PLACE)
+        inputs = outputs, predict.queries, job.task, manifest, DEFAULT_OPTIONS, result.distances
         answer = await _computed(
-            outputs.size + question.queries.size, answer_queries, *inputs, similarity=result.similarity
+            outputs.size + predict.queries.size, answer_queries, *inputs, similarity=result.similarity
         )
-        far = await _computed(question.queries.size, far_queries, question.queries, manifest)
+        far = await _computed(predict.queries.size, far_queries, predict.queries, manifest)
         if answer.probabilities is not None:
             choices = await self._choose_labels(command, manifest, answer.probabilities, result.features, far)
         else:
             task = None if job.task is None else _with_features(job.task, result)
             choices, std = await self._choose_numbers(command, manifest, task, result, far, caller)
             answer = answer._replace(std=std)
-        scale = scale_of(manifest, question.queries)
+        scale = scale_of(manifest, predict.queries)
         proposals = await _computed(
-            len(choices) * question.queries.shape[1], _proposals, command, choices, answer, result, scale
+            len(choices) * predict.queries.shape[1], _proposals, command, choices, answer, result, scale
         )
-        return ProposeResult(command, proposals, result.adapted, await cut_of(question, command.posted))
+        return ProposeResult(command, proposals, result.adapted, await cut_of(predict, command.posted))
 
     async def _choose_labels(
         self, command: ProposeCommand, manifest: Manifest, likely: np.ndarray, support: np.ndarray | None, far: Far
     ) -> list[Choice]:
-        queries = command.question.queries
+        queries = command.predict.queries
         known = None if support is None or not len(support) else support
         inputs = likely, queries, known, scale_of(manifest, queries), command.count, command.goal, command.target, far
         size = (command.count + (0 if known is None else len(known))) * queries.size
@@ -82,7 +82,7 @@ class Proposals:
         caller: Caller | None,
     ) -> tuple[list[Choice], np.ndarray]:
         """The choices, and the standard deviation of each candidate before any of them. task: with features"""
-        question, candidates = command.question, command.question.queries.size
+        predict, candidates = command.predict, command.predict.queries.size
         beliefs = await _computed(candidates, Beliefs, command, manifest, task, result, far)
         std, choices = beliefs.std, [await _computed(candidates, beliefs.choose)]
         while len(choices) < command.count:
@@ -90,7 +90,7 @@ class Proposals:
             if trusted:
                 task = await _computed(candidates, beliefs.believe, choices[-1][0])
             if trusted and beliefs.needs_predictions:
-                job = Job(question.model, object(), task, question.queries, keep=False, place=PLACE)
+                job = Job(predict.model, object(), task, predict.queries, keep=False, place=PLACE)
                 await _computed(candidates, beliefs.update, await self._worker.submit(job, caller))
             choices.append(await _computed(candidates, beliefs.choose))
         return choices, std
@@ -98,8 +98,8 @@ class Proposals:
 
 def price_of(command: ProposeCommand, job: Job) -> int:
     """What the proposals cost, in multiply-adds. job: the first one, before any proposal"""
-    candidates, count, model, task = len(command.question.queries), command.count, job.variant, job.task
-    apart, known = distance_price(command.question.queries.shape[1]), 0 if task is None else task.rows
+    candidates, count, model, task = len(command.predict.queries), command.count, job.variant, job.task
+    apart, known = distance_price(command.predict.queries.shape[1]), 0 if task is None else task.rows
     if model.ways is not None:
         return job.price + (candidates + count) * known * apart + count * candidates * apart
     steps = model.bundle.manifest.inner_loop.steps if task is None else task.steps
@@ -121,11 +121,11 @@ def _with_features(task: Task, result: Result) -> Task:
 def _proposals(
     command: ProposeCommand, choices: Sequence[Choice], answer: Answer, result: Result, scale: Sequence[float]
 ) -> list[Proposal]:
-    rows = command.question.queries[[index for index, _ in choices]]
+    rows = command.predict.queries[[index for index, _ in choices]]
     nearest: Sequence[int | None] = [None] * len(rows)
     if result.features is not None and len(result.features):
         nearest = nearest_examples(rows, result.features, scale)
-        if (numbers := command.question.examples) is not None:
+        if (numbers := command.predict.examples) is not None:
             nearest = numbers[nearest].tolist()
     return [
         Proposal(

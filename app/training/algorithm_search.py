@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.errors import TrainingError, expectation
+from app.training.early_stopping import Best
 from app.training.family_and_network import make_family
 from app.training.prediction_kinds import KINDS
 from app.training.recipe_variants import at_budget, fitting_algorithms
 from app.training.recipes.recipe import Recipe
-from app.training.training_run import Best, Run
+from app.training.training_run import Run
 from app.training.validation import validation_of
 
 MAX_ALGORITHMS = 8

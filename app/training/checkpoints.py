@@ -10,7 +10,8 @@ from safetensors.torch import save
 
 from app.atomic_write import write_atomically
 from app.errors import TrainingError, expectation
-from app.training.training_run import Best, Run
+from app.training.early_stopping import Best
+from app.training.training_run import Run
 
 
 def save_checkpoint(run: Run, path: Path) -> None:

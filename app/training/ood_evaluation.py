@@ -66,9 +66,9 @@ def _numbers(bundle: Bundle, family: Family, setting: Setting, count: int) -> Me
     distances = distances_of(bundle, tasks)
     marked = are_marked(bundle, setting.shots, tasks, distances)
     outside = manifest.ood_reference.is_beyond(move_outside(tasks.query.inputs, manifest.ood_reference))
-    false_alarms, found = {"false_alarms": _share(marked)}, {"outside_marked": _share(outside)}
+    false_alarms, outside_marked = {"false_alarms": _share(marked)}, {"outside_marked": _share(outside)}
     if not manifest.calibration.has_intervals:
-        return false_alarms | found
+        return false_alarms | outside_marked
     answers = predict_in_portions(offline(bundle), tasks, [manifest.inner_loop.steps])
     inside = answers.usable[0].unsqueeze(-1) & ~marked
     errors = (answers.outputs[0] - tasks.query.targets).abs()
@@ -80,7 +80,7 @@ def _numbers(bundle: Bundle, family: Family, setting: Setting, count: int) -> Me
         far_intervals = {"far_coverage_90": measure_intervals(half_widths[far], errors[far])["coverage_90"]}
     score = {"interval_score_90": intervals["interval_score_90"]}
     coverage = {"coverage_90": intervals["coverage_90"], **far_intervals}
-    return {**false_alarms, **coverage, **score, **found, "outside_intervals": _share(~outside)}
+    return {**false_alarms, **coverage, **score, **outside_marked, "outside_intervals": _share(~outside)}
 
 
 def measure_intervals(half_widths: Float[Tensor, "query target"], errors: Float[Tensor, "query target"]) -> Measures:

@@ -53,13 +53,13 @@ def network_for(recipe: Recipe, algorithm: str, place: str) -> NetworkSpec:
     place: where the name of the algorithm comes from, for errors
     """
     family = make_family(recipe.family, recipe.family_options)
-    found = find_algorithm(algorithm, family.kind, place)
+    candidate_algorithm = find_algorithm(algorithm, family.kind, place)
     if recipe.network is not None:
         check_network_name(recipe.network)
     reasons = []
     for candidate in _forms(recipe, family, algorithm):
         try:
-            fit_network(candidate, found, schema_of(family), family.kind)
+            fit_network(candidate, candidate_algorithm, schema_of(family), family.kind)
         except TrainingError as error:
             reasons.append(str(error))
         else:

@@ -12,11 +12,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.families.family import Family
 from app.training.checkpoints import save_checkpoint
 from app.training.data_parallel import Processes
+from app.training.early_stopping import out_of_patience
 from app.training.on_policy import OnPolicyRun
 from app.training.optional_packages import LOG, require
 from app.training.recipes.recipe import Recipe
 from app.training.training_run import Run
-from app.training.validation import next_validation, out_of_patience, validation_of
+from app.training.validation import next_validation, validation_of
 
 REPORT_EVERY = 100
 CHECKPOINT_EVERY = 1_000
@@ -44,7 +45,7 @@ def make_run(
 
 def finished(run: Run) -> bool:
     """Whether all outer steps are taken, or too many validations in a row found nothing better."""
-    return run.step >= run.recipe.outer_steps or out_of_patience(run)
+    return run.step >= run.recipe.outer_steps or out_of_patience(run.recipe, run.step, run.best)
 
 
 def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:
@@ -74,7 +75,7 @@ def train_to_end(run: Run, checkpoint: Path, console: Console) -> None:
                     log.add_scalar(name, value, run.step)
             if first and (run.step % CHECKPOINT_EVERY == 0 or finished(run)):
                 save_checkpoint(run, checkpoint)
-    if out_of_patience(run):
+    if out_of_patience(run.recipe, run.step, run.best):
         assert run.best is not None, "patience counts from the best score"
         console.print(f"stopped at outer step {run.step}: no better validation score since step {run.best.step}")
 

@@ -1,6 +1,5 @@
 """A training run: outer steps on fresh tasks, compiled and `vmap`ped over the tasks."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType, MethodType
 
@@ -21,6 +20,7 @@ from app.learn.outer_directions import Tasks, clip_norm, multi_step
 from app.learn.update_rules import Params
 from app.plugins import user_code
 from app.training.data_parallel import Processes
+from app.training.early_stopping import Best, better_of
 from app.training.family_and_network import (
     IN_A_RECIPE,
     build_network,
@@ -42,15 +42,6 @@ def channels_last(meta: Params) -> Params:
         name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
         for name, value in meta.items()
     }
-
-
-@dataclass(frozen=True)
-class Best:
-    """The meta-parameters with the best score on validation tasks so far. step: the outer steps taken by then."""
-
-    score: float
-    step: int
-    meta: Params
 
 
 class Run:
@@ -164,8 +155,7 @@ class Run:
 
     def keep_if_better(self, other: Best) -> None:
         """Keep meta-parameters that another run of this problem and algorithm found, if they are the best so far."""
-        if self.best is None or KINDS[self.family.kind].score.better(other.score, self.best.score):
-            self.best = other
+        self.best = better_of(self.best, other, self.family.kind)
 
     def take_best(self) -> None:
         """Go back to the best meta-parameters, if there was a validation."""

@@ -79,11 +79,3 @@ def next_validation(recipe: Recipe, step: int) -> int | None:
     early = [every >> halvings for halvings in range(1, EARLY + 1) if every >> halvings >= FIRST_STEP]
     later = step - step % every + every
     return min(recipe.outer_steps, later, *(each for each in early if each > step))
-
-
-def out_of_patience(run: Run) -> bool:
-    """Whether `patience` validations in a row, those within the first interval not counted, found nothing better."""
-    recipe = run.recipe
-    if run.best is None or recipe.patience is None or recipe.validate_every is None:
-        return False
-    return run.step // recipe.validate_every - run.best.step // recipe.validate_every >= recipe.patience

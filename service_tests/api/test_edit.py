@@ -126,7 +126,7 @@ def test_a_pinned_adaptation_keeps_its_bundle_for_as_long(
     again = serve(**settings)
     assert again.portal is not None
     app: Any = again.app
-    kept = app.state.server.adaptations._kept
+    kept = app.state.server.models._kept
     again.portal.call(kept._store.collect, clock.now)
     assert (predictions(again, adaptation_id) == before).all()
 

@@ -16,12 +16,14 @@ from app.service.adaptation_defaults import AdaptationDefaults
 from app.service.adaptations import Adaptations
 from app.service.catalogue import Catalogue
 from app.service.commands import AdaptCommand
+from app.service.concurrent_changes import Changes
 from app.service.engine import Engine
 from app.service.lanes import Lanes
 from app.service.model import Model
 from app.service.record import InnerLoopSettings
 from app.service.store_protocol import Quota
 from app.service.support_set import SupportSet
+from app.service.version_choice import VersionChoice
 from app.service.work_queue import WorkQueue
 from app.storage.memory import MemoryStore
 from service_tests.api.requests import WAVE, adapt, assert_same, examples, fresh_predictions, get_support, predictions
@@ -167,14 +169,16 @@ def test_two_servers_that_share_a_store_keep_all_extensions(models_dir: Path, cl
             bundles = {"sinusoid": load(models_dir / "sinusoid")}
             catalogue.exchange(catalogue.make_models(bundles, {}), bundles, {})
         async with store, lanes() as one, lanes() as two:
+            choices = [VersionChoice(catalogue, store.bundles) for catalogue in catalogues]
             first, second = (
-                Adaptations(catalogue, worker, store, policy, clock)
-                for catalogue, worker in zip(catalogues, (one, two), strict=True)
+                Changes(choice, worker, store, policy, clock)
+                for choice, worker in zip(choices, (one, two), strict=True)
             )
+            adaptations = Adaptations(choices[0], first, one, store, policy, clock)
             generator = np.random.default_rng(0)
             sets = [(generator.normal(size=(2, 1)).astype(np.float32), np.ones((2, 1), np.float32)) for _ in range(11)]
-            adaptation = await first.adapt(
-                AdaptCommand("", first.model("sinusoid"), SupportSet(*sets[0]), InnerLoopSettings(None, None))
+            adaptation = await adaptations.adapt(
+                AdaptCommand("", choices[0].named("sinusoid"), SupportSet(*sets[0]), InnerLoopSettings(None, None))
             )
             await asyncio.gather(
                 *(

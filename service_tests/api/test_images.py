@@ -68,7 +68,7 @@ def png_header(width: int, height: int) -> bytes:
 def test_an_image_is_scaled_as_in_the_family(side: int) -> None:
     import torch
 
-    from app.families.omniglot_data import area_weights
+    from app.families.omniglot_archives import area_weights
 
     dark = drawing(side)
     weights = area_weights(side, 28)

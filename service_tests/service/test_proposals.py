@@ -212,9 +212,9 @@ class TestNumbers:
 
     def test_the_price_counts_every_proposal(self, bayesian: Model) -> None:
         pool, task = column(np.linspace(-5, 5, 50)), points(np.sin, np.array([0.5]))
-        question = PredictCommand(bayesian, pool, task)
-        job = query_job(question, bayesian.bundle.manifest)
-        one, eleven = (price_of(ProposeCommand(question, count, Goal.learn), job) for count in (1, 11))
+        predict = PredictCommand(bayesian, pool, task)
+        job = query_job(predict, bayesian.bundle.manifest)
+        one, eleven = (price_of(ProposeCommand(predict, count, Goal.learn), job) for count in (1, 11))
         assert job.price < one < 1.5 * job.price
         assert eleven > 11 * job.price
         with pytest.raises(Invalid, match=r"candidates: expected work .* send fewer candidates, or a smaller count"):

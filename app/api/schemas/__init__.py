@@ -7,14 +7,14 @@ the document, which shows each of them alone.
 
 # the OpenAPI document has this order
 # isort: off
-from app.api.schemas.bodies import RequestBody, ResponseBody
+from app.api.schemas.body_types import RequestBody, ResponseBody
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import ActionValues, PerStep, Episode, Support, MoreSupport
 from app.api.schemas.requests import AdaptRequest, EditRequest, PredictRequest
 from app.api.schemas.quality import Quality
 from app.api.schemas.adaptations import AdaptResponse, AdaptationList, RevisionView, History
 from app.api.schemas.support_view import SupportView, EpisodeView
-from app.api.schemas.events import Step
+from app.api.schemas.stream_events import Step
 from app.api.schemas.predictions import PredictResponse
 from app.api.schemas.proposals import ProposeRequest, Proposal, ProposeResponse
 from app.api.schemas.models import InnerLoopBounds, ActionSpace, ModelSummary, ModelDetail, RefusedBundle, ModelList

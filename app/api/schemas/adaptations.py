@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.api.schemas.bodies import ResponseBody
+from app.api.schemas.body_types import ResponseBody
 from app.api.schemas.fields import AdaptationId, Digest, ExampleNumbers, KindName, Labels, Losses, Time
 from app.api.schemas.quality import Quality
 

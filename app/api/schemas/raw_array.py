@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from app.api.schemas.bodies import RequestBody
+from app.api.schemas.body_types import RequestBody
 
 
 class RawArray(RequestBody):

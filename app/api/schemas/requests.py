@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.api.schemas.bodies import RequestBody
+from app.api.schemas.body_types import RequestBody
 from app.api.schemas.fields import Inputs, LabelNames, Rate, Steps, WantedDigest
 from app.api.schemas.raw_array import RawArray
 from app.api.schemas.support import Support

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.api.schemas.bodies import RequestBody
+from app.api.schemas.body_types import RequestBody
 from app.api.schemas.fields import COLUMNS_REF, NUMBERS, Classes, Inputs, SupportInputs, Targets, WantedDigest
 from app.api.schemas.raw_array import RawArray
 

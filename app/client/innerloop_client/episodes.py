@@ -84,13 +84,13 @@ def make_all(make_env: Callable[[], Environment], count: int, stack: ExitStack) 
         raise UnsupportedInput(f"make_env: expected a function that makes an environment, got {actual}")
     environments: list[Environment] = []
     for _ in range(count):
-        made = make_env()
-        if not all(hasattr(made, method) for method in ("reset", "step", "close")):
-            raise UnsupportedInput(f"make_env: expected a function that makes an environment, it made {made!r}")
-        if any(_inner(made) is _inner(each) for each in environments):
+        created = make_env()
+        if not all(hasattr(created, method) for method in ("reset", "step", "close")):
+            raise UnsupportedInput(f"make_env: expected a function that makes an environment, it created {created!r}")
+        if any(_inner(created) is _inner(each) for each in environments):
             raise UnsupportedInput("make_env: expected a new environment from each call, got the same one again")
-        environments.append(made)
-        stack.callback(made.close)
+        environments.append(created)
+        stack.callback(created.close)
     return environments
 
 

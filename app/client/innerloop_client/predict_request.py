@@ -43,17 +43,17 @@ async def predict_once(
 ) -> Prediction:
     """Predict with the version that `models` describes. Raises OtherVersion if another one answers."""
     form = form_of(queries)
-    question = {name: value for name, value in fields.items() if value is not None}
+    content = {name: value for name, value in fields.items() if value is not None}
     if examples is not None and (support := await examples.read(models, model)):
-        question["support"] = support
-    question["queries"] = await read_inputs(models, model, queries, "queries")
+        content["support"] = support
+    content["queries"] = await read_inputs(models, model, queries, "queries")
     names = await target_names(models, model) if isinstance(form, PandasForm) else []
-    call = Call.of_body("/predict", question | models.condition, accept=form.accept)
+    call = Call.of_body("/predict", content | models.condition, accept=form.accept)
     body = (await session.send(call)).body
     with reading("predictions"):
-        if "adaptation_id" in question:
-            check_expected(body, {"adaptation_id": question["adaptation_id"]})
-        prediction = read_prediction(body, form, count_inputs(question["queries"]), model)
+        if "adaptation_id" in content:
+            check_expected(body, {"adaptation_id": content["adaptation_id"]})
+        prediction = read_prediction(body, form, count_inputs(content["queries"]), model)
         return in_form(prediction, form, names)
 
 

@@ -59,23 +59,23 @@ async def propose(
     version: as for `for_version`
     """
     candidates = repeatable(candidates)
-    question = {name: value for name, value in fields.items() if value is not None}
+    content = {name: value for name, value in fields.items() if value is not None}
 
     async def request(models: Described) -> Any:
         if examples is not None and (support := await examples.read(models, model)):
-            question["support"] = support
-        question["candidates"] = await read_inputs(models, model, candidates, "candidates")
-        return (await session.send(Call.of_body("/propose", question | models.condition))).body
+            content["support"] = support
+        content["candidates"] = await read_inputs(models, model, candidates, "candidates")
+        return (await session.send(Call.of_body("/propose", content | models.condition))).body
 
     body = await for_version(session, request, version)
     with reading("proposals"):
         check_expected(body, {"model": model})
-        if "adaptation_id" in question:
-            check_expected(body, {"adaptation_id": question["adaptation_id"]})
+        if "adaptation_id" in content:
+            check_expected(body, {"adaptation_id": content["adaptation_id"]})
         cut = set(scalars(body.get("cut_candidates", []), frozenset({int})))
         beside = {"cut_examples": body.get("cut_examples")}
         proposals = [_read(each | beside, cut) for each in scalars(body["proposals"], frozenset({dict}))]
-        _check(proposals, question["count"], count_inputs(question["candidates"]))
+        _check(proposals, content["count"], count_inputs(content["candidates"]))
     if is_a(candidates, "pandas", "DataFrame") or is_a(candidates, "pandas", "Series"):
         labels = candidates.index.tolist()
         return [Proposal(**(vars(each) | {"index": labels[each.position]})) for each in proposals]

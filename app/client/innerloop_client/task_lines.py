@@ -50,11 +50,11 @@ async def send_lines(session: Session, lines: Sequence[Line], start: int, key: s
     done: list[Outcome] = [ConnectionFailed("not sent") if isinstance(line, EncodedTask) else line for line in lines]
     if not any(isinstance(line, EncodedTask) for line in lines):
         return done
-    sent = [NO_TASK] * start + [line if isinstance(line, EncodedTask) else NO_TASK for line in lines]
-    call = Call("POST", "/adapt", b"\n".join(each.line for each in sent), NDJSON, key=key)
+    requests = [NO_TASK] * start + [line if isinstance(line, EncodedTask) else NO_TASK for line in lines]
+    call = Call("POST", "/adapt", b"\n".join(each.line for each in requests), NDJSON, key=key)
     attempts = session.attempts()
     while True:
-        answers = (await _answers(session, call, [each.model for each in sent], attempts))[start:]
+        answers = (await _answers(session, call, [each.model for each in requests], attempts))[start:]
         pairs = zip(lines, done, answers, strict=True)
         done = [old if line is old or isinstance(old, Mapping) else new for line, old, new in pairs]
         open_ = [new for line, new in zip(lines, done, strict=True) if line is not new]

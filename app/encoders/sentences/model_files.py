@@ -104,10 +104,10 @@ def _of_package() -> ModelFiles:
 def _of_folder(model: str) -> ModelFiles | None:
     folder = Path(model)
     try:
-        found = model != "" and folder.is_dir()
+        is_folder = model != "" and folder.is_dir()
     except OSError:  # a name that is too long
-        found = False
-    return ModelFiles(folder, "") if found else None
+        is_folder = False
+    return ModelFiles(folder, "") if is_folder else None
 
 
 def _of_cache(model: str) -> ModelFiles:

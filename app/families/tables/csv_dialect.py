@@ -22,8 +22,8 @@ def find_delimiter(text: str, name: str) -> str:
     Raises DataError where there is one column only.
     """
     counts = {each: _columns(text, each) for each in DELIMITERS}
-    even = {each: found[0] for each, found in counts.items() if len(set(found)) == 1}
-    widths = {each: found[0] for each, found in counts.items()}
+    even = {each: columns[0] for each, columns in counts.items() if len(set(columns)) == 1}
+    widths = {each: columns[0] for each, columns in counts.items()}
     if max(widths.values()) < 2:
         fix = f"separate them by {', '.join([*DELIMITERS.values()][:-1])} or {[*DELIMITERS.values()][-1]}"
         raise DataError(expectation(name, "at least 2 columns", f"1 in the line {_first_line(text)!r:.60}", fix))

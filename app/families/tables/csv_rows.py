@@ -49,10 +49,10 @@ def _take_missing(name: str, values: np.ndarray) -> str:
 
     Returns a note where other values are texts, as NA and None may be categories there.
     """
-    found = {*values} & {*MISSING}
-    if not found:
+    spellings = {*values} & {*MISSING}
+    if not spellings:
         return ""
-    values[[value in found for value in values]] = None
+    values[[value in spellings for value in values]] = None
     others = [value for value in values[: 1 << 12] if value is not None]
     if (
         not others
@@ -61,8 +61,8 @@ def _take_missing(name: str, values: np.ndarray) -> str:
         or np.isfinite(read_numbers(others).numbers).any()
     ):
         return ""
-    words = " and ".join(sorted(found))
-    verb, each = ("counts", "it is a category") if len(found) == 1 else ("count", "they are categories")
+    words = " and ".join(sorted(spellings))
+    verb, each = ("counts", "it is a category") if len(spellings) == 1 else ("count", "they are categories")
     return f"{words} in the column {name} {verb} as missing: write another word if {each}"
 
 

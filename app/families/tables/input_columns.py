@@ -42,8 +42,8 @@ class InputColumn:
 
 def unit_of(name: str) -> str:
     """The unit in the name of a column: `mg` of `dose (mg)`. Empty if there is none."""
-    found = UNIT.fullmatch(name)
-    return found[1].strip() if found else ""
+    bracketed = UNIT.fullmatch(name)
+    return bracketed[1].strip() if bracketed else ""
 
 
 def input_columns(raw: RawTable, spec: TableSpec, tasks: np.ndarray, kept: np.ndarray) -> list[InputColumn]:

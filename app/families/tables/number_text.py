@@ -77,8 +77,8 @@ def decimal_mark(texts: Sequence[str]) -> str:
 
 def units_in(texts: Sequence[str]) -> str:
     """The sign, such as %, that most texts have beside a number; empty if they are no such numbers."""
-    found = [UNITS.search(text) for text in texts]
-    signs = [sign[0] for sign in found if sign]
+    matches = [UNITS.search(text) for text in texts]
+    signs = [sign[0] for sign in matches if sign]
     if len(signs) <= len(texts) / 2:
         return ""
     bare = read_numbers([UNITS.sub("", text) for text in texts])

@@ -130,4 +130,4 @@ def _check_text(name: str, texts: Sequence[str]) -> None:
 
 def _pattern(text: str) -> str:
     """A text with 0 for each digit, and a or A for each letter that stands alone."""
-    return LETTER.sub(lambda found: "A" if found[0].isupper() else "a", re.sub(r"\d", "0", text))
+    return LETTER.sub(lambda letter: "A" if letter[0].isupper() else "a", re.sub(r"\d", "0", text))

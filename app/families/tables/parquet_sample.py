@@ -24,8 +24,8 @@ def count_rows(file: Any, task: str, name: str) -> dict[Any, int]:
     """How many rows each task has. Raises DataError where there are too many tasks to count."""
     counts: dict[Any, int] = {}
     for batch in file.iter_batches(BATCH_ROWS, columns=[task], use_threads=False):
-        found = compute.value_counts(batch.column(0))
-        pairs = zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
+        counted = compute.value_counts(batch.column(0))
+        pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
         for value, count in pairs:
             if value is not None:
                 counts[value] = counts.get(value, 0) + count

@@ -50,11 +50,11 @@ def _read_files(
     folder: Path, read: Callable[[Path, str], RawTable], task: str
 ) -> tuple[list[Path], list[RawTable], list[str]]:
     """The files with rows, their tables, and a note on each file without rows."""
-    found = sorted(each for each in folder.iterdir() if _is_table(each))
-    if not found:
+    candidates = sorted(each for each in folder.iterdir() if _is_table(each))
+    if not candidates:
         raise DataError(expectation(str(folder), f"files that end in {', '.join(ENDINGS)}", "none"))
     files, tables, empty = [], [], []
-    for file in found:
+    for file in candidates:
         try:
             tables.append(read(file, task))
         except EmptyTable as error:

@@ -66,8 +66,8 @@ def written_form(data: ColumnData) -> WrittenForm | None:
 
 
 def _with_unit(counts: Counter[str]) -> WrittenForm | None:
-    found = {text: WITH_UNIT.fullmatch(text) for text in counts}
-    parts = {text: each for text, each in found.items() if each and (each["before"] or each["after"])}
+    matches = {text: WITH_UNIT.fullmatch(text) for text in counts}
+    parts = {text: each for text, each in matches.items() if each and (each["before"] or each["after"])}
     if _share(counts, parts.__contains__) < NEARLY_ALL:
         return None
     units = Counter(each["before"] or each["after"] for each in parts.values())

@@ -22,11 +22,11 @@ def make_table(settings: TableSettings) -> Table:
         spec.task, spec.target, spec.inputs, spec.order, spec.kind, spec.categories, spec.decimal, data=settings.source
     )
     prepared = draft.prepared
-    found = prepared.spec
+    settled = prepared.spec
     table = replace(
         draft,
-        task=found.task,
-        kind=found.kind,
+        task=settled.task,
+        kind=settled.kind,
         inputs=tuple(column.name for column in prepared.inputs),
         width=prepared.encoder.feature_shape[0],
         fingerprint=prepared.fingerprint,

@@ -94,9 +94,9 @@ def run_table(
     folder = bundle_folder(models_dir, settings.bundle, replace(settings.spec, task=table.task))
     if settings.algorithm not in ("", AUTO):
         find_algorithm(settings.algorithm, table.kind)
-    asked, settings = settings, replace(settings, support=usable_sizes(table, settings.support))
-    console.print(table_summary(table.prepared, asked.support), markup=False, highlight=False, soft_wrap=True)
-    if settings.support != asked.support:
+    original, settings = settings, replace(settings, support=usable_sizes(table, settings.support))
+    console.print(table_summary(table.prepared, original.support), markup=False, highlight=False, soft_wrap=True)
+    if settings.support != original.support:
         console.print(
             f"\nEvaluated with {', '.join(map(str, settings.support))} known rows, as most tasks have few rows."
         )
@@ -104,7 +104,7 @@ def run_table(
     if fresh:
         shutil.rmtree(run, ignore_errors=True)
     bundle = _trained(settings, table, run, console, machine)
-    training = {**bundle.manifest.training, "command": asked.command}
+    training = {**bundle.manifest.training, "command": original.command}
     bundle = replace(bundle, manifest=replace(bundle.manifest, training=training))
     manifest = publish_table(bundle, table, settings, folder, machine, console)
     shutil.rmtree(run, ignore_errors=True)

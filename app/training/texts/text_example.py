@@ -42,10 +42,10 @@ def _logits(
     words = label_words(labels) if bundle.manifest.label_names else [None] * len(labels)
     named = [index for index, word in enumerate(words) if word is not None]
     texts = [*inputs, *(word for word in words if word is not None)]
-    support, asked = (torch.from_numpy(bundle.encoder.encode(rows))[None] for rows in (texts, queries))
+    support, unlabelled = (torch.from_numpy(bundle.encoder.encode(rows))[None] for rows in (texts, queries))
     targets = torch.eye(len(labels))[[*classes, *named]][None]
     mask = torch.ones(targets.shape[:2], dtype=torch.bool)
-    query = Examples(asked, torch.eye(len(labels))[None], torch.ones(asked.shape[:2], dtype=torch.bool))
+    query = Examples(unlabelled, torch.eye(len(labels))[None], torch.ones(unlabelled.shape[:2], dtype=torch.bool))
     steps = [bundle.manifest.inner_loop.steps]
     return offline(bundle)(Tasks(Examples(support, targets, mask), query), steps).outputs[0, 0]
 

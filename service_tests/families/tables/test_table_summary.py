@@ -19,14 +19,16 @@ pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[t
 
 def test_a_row_for_each_column(tmp_path: Path) -> None:
     columns = {**COLUMNS, "dose (mg)": [None if row < 9 else row % 5 for row in range(ROWS)], "empty": [None] * ROWS}
-    lines = table_summary(table(tmp_path, columns), (3, 5)).splitlines()
+    made = table(tmp_path, columns)
+    lines = table_summary(made, (3, 5)).splitlines()
     assert lines[0] == "t.csv: CSV, separated by commas, UTF-8, 180 rows."
     assert "| id | text | none | the task |" in lines
     assert "| y | number, -3.772 to 3.066 (numbers) | none | the target |" in lines
     flagged = "| dose (mg) | number, in mg | 9 (5 %) | an input: the number, scaled and a flag where it is missing |"
     assert flagged in lines
     assert "| empty |  | 180 (100 %) | left out: no values |" in lines
-    splits = "Split by task: 22 for training, 4 for validation, 4 for test."
+    tested = ", ".join(sorted(made.splits["test"]))
+    splits = f"Split by task: 22 for training, 4 for validation, 4 for test ({tested})."
     assert f"30 tasks (by id) with 6 rows each. {splits}" in lines
     assert "Take note:" not in lines
 

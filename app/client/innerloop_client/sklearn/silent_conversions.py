@@ -38,9 +38,9 @@ def as_numbers(values: Any, place: str) -> Any:
     if isinstance(values, list | tuple):
         values = _array_of(values, place)
     if any(kind in "OMmSV" for kind in _kinds(values)):
-        found = next(_found(np.asarray(values)), None)
-        if found is not None:
-            raise UnsupportedInput(f"{place}: expected numbers, got {found}: {FIXES[found]}")
+        conversion = next(_found(np.asarray(values)), None)
+        if conversion is not None:
+            raise UnsupportedInput(f"{place}: expected numbers, got {conversion}: {FIXES[conversion]}")
     return values
 
 

@@ -111,8 +111,8 @@ def _fit(
     spec, meta = _fit_members(stages, ALL, rows, every, scales, max_support, ordered, seed, kinds)
 
     def at(size: int) -> Predictions | None:
-        found = [predictions_at(size, *part, ordered, seed) for part in parts]
-        present = [each for each in found if each is not None]
+        held_out = [predictions_at(size, *part, ordered, seed) for part in parts]
+        present = [each for each in held_out if each is not None]
         return joined(present) if present else None
 
     weighed = weigh(meta, at, seed)

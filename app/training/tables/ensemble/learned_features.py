@@ -109,7 +109,7 @@ def query_nll(
 
     The algebra is that of `app.learn.ensemble_head` for one member, in float32 and over a batch of tasks.
     """
-    (support, query), (known, asked) = episodes.tensors(inputs), episodes.masks()
+    (support, query), (known, queried) = episodes.tensors(inputs), episodes.masks()
     y_support, y_query = episodes.tensors(targets)
     terms = nn.functional.pad(embed(torch.cat([support, query], 1)), (0, 1), value=1.0)
     x, x_query = terms[:, : support.shape[1]] * known[..., None], terms[:, support.shape[1] :]
@@ -122,5 +122,5 @@ def query_nll(
     predicted = x_query @ prior["mean"] + (spread * offset).sum(1)
     log_variance = (1 + spread.square().sum(1)).log() + prior["log_noise"]
     each = ((y_query - predicted).square() * (-log_variance).exp() + log_variance) / 2
-    loss: Tensor = ((each * asked).sum(1) / asked.sum(1)).mean()
+    loss: Tensor = ((each * queried).sum(1) / queried.sum(1)).mean()
     return loss

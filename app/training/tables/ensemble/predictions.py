@@ -50,12 +50,12 @@ def predictions_at(
     head, parts = ensemble(1, embeddings.shape[1], discounts_of(network)), []
     for _ in range(1 if ordered or size == 0 else DRAWS):
         episodes = draw(rows, tasks, np.full(len(tasks), size), QUERIES, ordered, rng)
-        (x, x_query), (known, asked) = episodes.tensors(embeddings), episodes.masks()
+        (x, x_query), (known, queried) = episodes.tensors(embeddings), episodes.masks()
         y, y_query = (each.unsqueeze(-1) for each in episodes.tensors(rows.targets))
         with torch.no_grad():
             solutions = vmap(head.solve, in_dims=(None, 0, 0, 0))(meta, x, y, known)
             means, variances = vmap(member_predictions, in_dims=(None, 0, 0))(meta, solutions, x_query)
-        real = asked.numpy()
+        real = queried.numpy()
         parts.append(
             (
                 means[..., 0].movedim(1, 0).numpy()[:, real],

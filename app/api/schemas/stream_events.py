@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from app.api.schemas.bodies import ResponseBody
+from app.api.schemas.body_types import ResponseBody
 
 
 class Step(ResponseBody):

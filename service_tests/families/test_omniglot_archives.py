@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from app.errors import DataError
-from app.families import omniglot_data as omniglot_images
-from app.families.omniglot_data import ALPHABETS, PARTS, area_weights, read, shrink
+from app.families import omniglot_archives as omniglot_images
+from app.families.omniglot_archives import ALPHABETS, PARTS, area_weights, read, shrink
 from service_tests.processes import DATA
 
 COUNTS = {"Arcadian": 2, "Latin": 3, "Angelic": 1}

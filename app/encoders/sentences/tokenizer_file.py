@@ -30,7 +30,7 @@ def read_tokenizer(file: Path, tokens: int, max_tokens: int) -> "Tokenizer":
         tokenizer.enable_truncation(max_tokens)
         tokenizer.encode(PROBE)
         empty = tokenizer.encode("").ids
-    except Exception as error:
+    except Exception as error:  # tokenizers raises nothing narrower
         reason = expected_text("a tokenizer", cause_text(error), "copy the file again")
         raise FilesError(f"{file}: {reason}") from error
     if (largest := max(tokenizer.get_vocab().values(), default=0)) >= tokens:

@@ -187,9 +187,9 @@ class Engine:
 
     def _query_features(self, model: Model, jobs: Sequence[Job]) -> dict[int, np.ndarray]:
         """The features of those queries of jobs, of one model, that have to be encoded, by the index of the job."""
-        asked = {index: job.queries for index, job in enumerate(jobs) if job.queries is not None and job.asks_posted}
-        kept = [Kept(jobs[index].owner, rows) for index, rows in asked.items()]
-        return dict(zip(asked, encode_rows(model, kept, self.features), strict=True))
+        posted = {index: job.queries for index, job in enumerate(jobs) if job.queries is not None and job.asks_posted}
+        kept = [Kept(jobs[index].owner, rows) for index, rows in posted.items()]
+        return dict(zip(posted, encode_rows(model, kept, self.features), strict=True))
 
     def fast_weights(self, job: Job) -> torch.Tensor | None:
         """A copy of the fast weights of a job, [1, number]; None where they are not cached."""

@@ -44,10 +44,10 @@ class FeatureCache:
         keys = [_key(owner, row) for row in rows]
         features = [self._get(key, model.digest) for key in keys]
         names = [key or index for index, key in enumerate(keys)]  # a row without a key is like no other
-        if missing := {names[index]: index for index, found in enumerate(features) if found is None}:
+        if missing := {names[index]: index for index, cached in enumerate(features) if cached is None}:
             encoded = model.bundle.encoder.encode(rows[[*missing.values()]].tolist())
             new = dict(zip(missing, encoded, strict=True))
-            features = [new[name] if found is None else found for name, found in zip(names, features, strict=True)]
+            features = [new[name] if cached is None else cached for name, cached in zip(names, features, strict=True)]
             for name, index in missing.items():
                 self._put(keys[index], model.digest, new[name])
         return np.stack(features)  # type: ignore[arg-type]  # those that were missing are there now
@@ -58,8 +58,8 @@ class FeatureCache:
             return rows
         keys = [_key(owner, row) for row in rows]
         with self._lock:
-            found = [self._entries.get(key) for key in keys]
-        return rows[[known is None or known[0] != digest for known in found]]
+            entries = [self._entries.get(key) for key in keys]
+        return rows[[entry is None or entry[0] != digest for entry in entries]]
 
     def drop(self, owner: str, rows: Iterable[object]) -> None:
         """Drop the features of these rows of an owner, and of all tasks that may have one of them."""
@@ -71,11 +71,11 @@ class FeatureCache:
 
     def _get(self, key: Hashable, digest: str) -> np.ndarray | None:
         with self._lock:
-            found = self._entries.get(key)
-            if found is None or found[0] != digest:
+            entry = self._entries.get(key)
+            if entry is None or entry[0] != digest:
                 return None
             self._entries.move_to_end(key)
-            return found[1].astype(np.float32, copy=False)
+            return entry[1].astype(np.float32, copy=False)
 
     def _put(self, key: Hashable, digest: str, features: np.ndarray) -> None:
         if key is None:
@@ -90,8 +90,8 @@ class FeatureCache:
                 self._bytes -= evicted.nbytes + ENTRY_BYTES
 
     def _remove(self, key: Hashable) -> None:
-        if (found := self._entries.pop(key, None)) is not None:
-            self._bytes -= found[1].nbytes + ENTRY_BYTES
+        if (entry := self._entries.pop(key, None)) is not None:
+            self._bytes -= entry[1].nbytes + ENTRY_BYTES
 
 
 def encode_tasks(model: Model, tasks: Sequence[Task], cache: FeatureCache) -> list[Task]:
@@ -105,7 +105,7 @@ def encode_tasks(model: Model, tasks: Sequence[Task], cache: FeatureCache) -> li
         cache.tasks.touch(task)
     if all(known):
         return [task for task in known if task is not None]
-    stages = [stage for task, found in zip(tasks, known, strict=True) if found is None for stage in task.stages]
+    stages = [stage for task, old in zip(tasks, known, strict=True) if old is None for stage in task.stages]
     named = [stage for stage in stages if stage.names]
     kept = [Kept(stage.kept_by, stage.inputs) for stage in stages]
     kept += [Kept(stage.kept_by or "", object_rows([*stage.names.values()])) for stage in named]
@@ -117,10 +117,10 @@ def encode_tasks(model: Model, tasks: Sequence[Task], cache: FeatureCache) -> li
         raise RuntimeError(f"an encoder exits: {error}") from error
     features = dict(zip(map(id, stages), encoded_rows, strict=False))
     words = dict(zip(map(id, named), encoded_rows[len(stages) :], strict=True))
-    encoded = [found or _with_features(task, features, words) for task, found in zip(tasks, known, strict=True)]
+    encoded = [old or _with_features(task, features, words) for task, old in zip(tasks, known, strict=True)]
     calibration = model.bundle.manifest.calibration
-    for task, new, found in zip(tasks, encoded, known, strict=True):
-        if found is None and calibration.has_similarity and task.kept_by is not None:
+    for task, new, old in zip(tasks, encoded, known, strict=True):
+        if old is None and calibration.has_similarity and task.kept_by is not None:
             cache.tasks.keep(task, model.digest, new)
         elif calibration.has_distances and new.bytes <= task.bytes:
             task.encoded = model.digest, new

@@ -46,21 +46,21 @@ def names_of(command: AdaptCommand, columns: Sequence[Columns] = ()) -> list[Nam
     support, (steps, rate, label_names) = command.support, command.settings
     # as version 0.1 wrote it, so that a key from before an upgrade is recognised after it
     settings = f"Asked(steps={steps!r}, learning_rate={rate!r})"
-    asked = f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode()
+    chosen = f"({command.model.bundle.name!r}, {settings}, {command.pinned!r}, {command.assess!r})".encode()
     if label_names is not None:
-        asked += f"label_names={label_names!r}".encode()
+        chosen += f"label_names={label_names!r}".encode()
     names = []
     if command.key is not None:
-        request = asked + repr((command.ttl_s, command.label, command.reuse)).encode()
+        request = chosen + repr((command.ttl_s, command.label, command.reuse)).encode()
         names.append(Name(KEY + command.key, _fingerprint(support, columns, lambda content: _hash(content, request))))
     if command.reuse:
-        content = _hash(support.content, asked + command.model.digest.encode())
+        content = _hash(support.content, chosen + command.model.digest.encode())
         names.append(Name(CONTENT + content.hex(), b""))
     return names
 
 
-def _hash(content: Iterable[np.ndarray], asked: bytes) -> bytes:
-    return hashlib.blake2b(b"".join([*map(content_bytes, content), asked]), digest_size=BYTES).digest()
+def _hash(content: Iterable[np.ndarray], settings: bytes) -> bytes:
+    return hashlib.blake2b(b"".join([*map(content_bytes, content), settings]), digest_size=BYTES).digest()
 
 
 def _fingerprint(support: SupportSet, columns: Sequence[Columns], digest: Digest) -> bytes:
@@ -132,8 +132,8 @@ def request_fingerprint(
             content_hash.update(content_bytes(part))
         return content_hash.digest()
 
-    asked = digest([]) if more is None else _fingerprint(more, columns, digest)
-    return hashlib.blake2b(key.encode(), digest_size=BYTES).digest() + asked
+    examples = digest([]) if more is None else _fingerprint(more, columns, digest)
+    return hashlib.blake2b(key.encode(), digest_size=BYTES).digest() + examples
 
 
 def has_applied(adaptation: Adaptation, request: bytes) -> bool:

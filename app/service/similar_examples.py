@@ -22,11 +22,11 @@ class Similar(NamedTuple):
 
 def compare(queries: np.ndarray, task: Task) -> Similar:
     """Compare queries, float32 [query, feature], with a task whose inputs are features."""
-    asked, support = _tensor(queries), _compared(task)
-    similarity = cosines_to(asked, support).numpy()
+    rows, support = _tensor(queries), _compared(task)
+    similarity = cosines_to(rows, support).numpy()
     if not (examples := len(examples_of(task))):
         return Similar(similarity, None)
-    cosines = asked @ support.rows[:examples].T  # the length of a query does not matter
+    cosines = rows @ support.rows[:examples].T  # the length of a query does not matter
     return Similar(similarity, cosines.argmax(-1).numpy())
 
 

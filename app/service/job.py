@@ -61,14 +61,18 @@ class Job:
             self.query_price += task.rows * distance_price(len(self.reference.input_scale))
         if task is not None and self.similar:
             self.query_price += task.rows * self.model.bundle.manifest.schema.features
-        self.answer_price = int(self.query_seconds * PRICE_A_SECOND)
+        self.answer_price = 0
         if self.queries is not None:
-            self.answer_price += len(self.queries) * self.query_price
+            self.answer_price = len(self.queries) * self.query_price
+            if self.asks_posted:
+                self.answer_price += int(self.query_seconds * PRICE_A_SECOND)
         self.price = self.answer_price
         if task is not None:
-            encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND) if self.model.encodes else 0
-            self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price + encoding
-            self.answer_price += encoding if self.compares else 0
+            self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
+            if self.model.encodes:
+                encoding = int(self.model.encoding_seconds(task) * PRICE_A_SECOND)
+                self.price += encoding
+                self.answer_price += encoding if self.compares else 0
 
     @property
     def compares(self) -> bool:

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from app.encoders.encoder import ReadsBeginnings
-from app.service.commands import Cut, PredictCommand
+from app.service.commands import NOTHING_CUT, Cut, PredictCommand
 from app.service.model import Model
 from app.service.record import Adaptation
 
@@ -25,7 +25,10 @@ async def cut_rows(model: Model, rows: np.ndarray) -> list[int]:
 async def cut_of(question: PredictCommand, posted: np.ndarray | None = None) -> Cut:
     """What is cut of a question. posted: its queries as they were posted, where it has features instead"""
     model, task, numbers = question.model, question.task, question.examples
-    rows = await cut_rows(model, question.queries if posted is None else posted)
+    posted = question.queries if posted is None else posted
+    if task is None and posted.dtype.kind != "O":  # numbers are never cut
+        return NOTHING_CUT
+    rows = await cut_rows(model, posted)
     examples = [] if task is None else await cut_rows(model, task.inputs)
     return Cut(rows, examples if numbers is None else numbers[examples].tolist())
 

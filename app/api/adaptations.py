@@ -14,7 +14,7 @@ from app.api.dependencies import RequestClient, State
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.parameter_patterns import CURSOR
-from app.api.parse_commands import edit_command, version_first, version_of
+from app.api.parse_commands import edit_command, version_of
 from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.support import is_slow, read_addition, show_support
@@ -35,6 +35,7 @@ from app.errors import (
     UnsupportedEncoding,
     UnsupportedMedia,
 )
+from app.service.commands import check_version
 from app.service.deadlines import in_time
 from app.service.store_protocol import Filter
 
@@ -184,8 +185,11 @@ async def add_examples(id: Id, request: Request, server: State) -> Response:
     model = server.models.of(adaptation)
     read, version = partial(read_addition, body, model, server.limits.support), version_of(body)
     at_once = incoming.is_small and not is_slow(model, body)
-    with version_first(model, version):
+    try:
         support = read() if at_once else await bodies.read(incoming, read)
+    except Invalid:
+        check_version(model, version)  # OtherVersion comes first: that version may take the examples
+        raise
     extended = await in_time(client, server.changes.extend(adaptation, support, client, client.key, version))
     cut = await server.adaptations.cut_examples(extended)
     return incoming.media.answer_codec.respond(adapt_response(extended, cut))

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from app.api import schemas
-from app.api.read_arrays import columns_of, read_inputs, read_numbers, show_rows
+from app.api.read_arrays import columns_of, have_names, read_inputs, read_numbers, show_rows
 from app.bundles.bundle import Bundle
 from app.bundles.schema import Schema
 from app.errors import Invalid, exact
@@ -32,7 +32,14 @@ def read_episodes(values: Sequence[schemas.Episode], bundle: Bundle, place: str)
     observations = concatenate_rows(kept)
     encoded = None if all(each is None for each in features) else np.concatenate(_features(kept, features))
     owners = np.repeat(np.arange(len(episodes), dtype=np.int32), lengths)
-    return SupportSet(observations, np.concatenate(targets), owners, encoded, columns_of(observations, bundle))
+    return SupportSet(
+        observations,
+        np.concatenate(targets),
+        owners,
+        encoded,
+        columns_of(observations, bundle),
+        named_inputs=any(have_names(each.observations) for each in values),
+    )
 
 
 def _features(kept: Sequence[np.ndarray], features: Sequence[np.ndarray | None]) -> list[np.ndarray]:

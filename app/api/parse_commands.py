@@ -5,8 +5,6 @@ A value of the wrong form is refused in `codec` and `support`, and what the mode
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from msgspec import UNSET
@@ -50,11 +48,14 @@ def adapt_command(body: schemas.AdaptRequest, model: Model, client: Client, limi
     """The command of POST /adapt for the model that it names. Raises Invalid, and OtherVersion."""
     ttl_s, settings = None if body.ttl_s is UNSET else body.ttl_s, _settings(body)
     assess, version = None if body.assess is UNSET else Method[body.assess], version_of(body)
-    with version_first(model, version):
+    try:
         check_ttl(ttl_s, limits.ttl)
         check_assessment(model, assess)
         check_inner_loop(model, settings)
         support = _read_support(body.support, model, limits, client.owner, settings)
+    except Invalid:
+        check_version(model, version)  # OtherVersion comes first: that version may take the request
+        raise
     return AdaptCommand(
         owner=client.owner,
         model=model,
@@ -107,16 +108,6 @@ def version_of(
         fix = "send the digest that GET /models/{name} has, or leave it out"
         raise Invalid("model_digest", "64 hexadecimal digits in small letters", shown(version), fix)
     return version
-
-
-@contextmanager
-def version_first(model: Model, version: str | None) -> Iterator[None]:
-    """Raise OtherVersion instead of Invalid where a body is for another version of the model."""
-    try:
-        yield
-    except Invalid:
-        check_version(model, version)
-        raise
 
 
 def predict_command(

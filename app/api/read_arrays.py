@@ -56,6 +56,11 @@ def read_inputs(values: Values, encoder: Encoder, place: str) -> tuple[np.ndarra
         raise Invalid(f"{place}{error.place}", *error.reason) from error
 
 
+def have_names(values: Values) -> bool:
+    """Whether any row is an object, with its values by the names of their columns."""
+    return isinstance(values, list) and dict in set(map(type, values))
+
+
 def as_kept(rows: Rows) -> np.ndarray:
     """Canonical rows as a `Stage` has them: float32 [row, number], or an object array [row]."""
     if isinstance(rows, np.ndarray):

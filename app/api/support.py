@@ -17,6 +17,7 @@ from app.api.episodes import read_episodes, show_episodes
 from app.api.read_arrays import (
     Values,
     columns_of,
+    have_names,
     read_classes,
     read_inputs,
     read_labels,
@@ -127,8 +128,7 @@ def _read_examples(support: schemas.Support, model: Model, limit: int, place: st
         raise Invalid(place, f"as many {' as '.join(kind.fields)}", " and ".join(map(str, sizes)))
     where = f"{prefix}{kind.fields[0]}" if len(kind.fields) == 1 else place
     check_support_size(sizes[0], limit, kind.unit, where)
-    named = any(isinstance(row, dict) for values in _inputs([support]) for row in values)
-    return kind.read(support, model.bundle, prefix)._replace(named_inputs=named)
+    return kind.read(support, model.bundle, prefix)
 
 
 def is_slow(
@@ -208,17 +208,28 @@ def _read_regression(support: schemas.Support, bundle: Bundle, prefix: str) -> S
     assert support.targets is not UNSET, "its presence was checked"
     inputs, features = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
     targets = read_numbers(support.targets, bundle.manifest.schema.targets, f"{prefix}targets")
-    weights = _read_weights(support, len(inputs), prefix)
-    return SupportSet(inputs, targets, None, features, columns_of(inputs, bundle), weights)
+    return SupportSet(
+        inputs,
+        targets,
+        features=features,
+        columns=columns_of(inputs, bundle),
+        weights=_read_weights(support, len(inputs), prefix),
+        named_inputs=have_names(support.inputs),
+    )
 
 
 def _read_classification(support: schemas.Support, bundle: Bundle, prefix: str) -> SupportSet:
     assert support.inputs is not UNSET, "its presence was checked"
     assert support.targets is not UNSET, "its presence was checked"
     inputs, features = read_inputs(support.inputs, bundle.encoder, f"{prefix}inputs")
-    targets, weights = read_labels(support.targets, f"{prefix}targets"), _read_weights(support, len(inputs), prefix)
     return SupportSet(
-        inputs, targets, None, features, columns_of(inputs, bundle), weights, _read_labels(support, prefix)
+        inputs,
+        read_labels(support.targets, f"{prefix}targets"),
+        features=features,
+        columns=columns_of(inputs, bundle),
+        weights=_read_weights(support, len(inputs), prefix),
+        labels=_read_labels(support, prefix),
+        named_inputs=have_names(support.inputs),
     )
 
 

@@ -64,9 +64,9 @@ class Adaptations:
 
     async def adapt(self, command: AdaptCommand, caller: Caller | None = None) -> Adaptation:
         """Adapt to a support set and keep the record. Raises Diverged, and keeps nothing then."""
+        if command.key is None and not command.reuse:
+            return await self._adapt(self._new(command), (), caller)
         names = self._names(command)
-        if not names:
-            return await self._adapt(self._new(command), names, caller)
         repeats = self._idempotency.note(command.owner, names)
         async with self._turn(command, names, caller) as callers:
             new = self._new(command)
@@ -128,6 +128,8 @@ class Adaptations:
 
     async def cut_examples(self, adaptation: Adaptation) -> list[int]:
         """The numbers of the examples of which only the beginning is encoded; none where no model serves them."""
+        if "O" not in [stage.inputs.dtype.kind for stage in adaptation.stages]:  # numbers are never cut
+            return []
         try:
             return await cut_examples(self._models.of(adaptation), adaptation)
         except (UnknownModel, Outgrown):

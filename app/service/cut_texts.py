@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from app.encoders.encoder import ReadsBeginnings
-from app.service.commands import Cut, PredictCommand
+from app.service.commands import NOTHING_CUT, Cut, PredictCommand
 from app.service.model import Model
 from app.service.record import Adaptation
 from app.service.task import Task
@@ -26,7 +26,10 @@ async def cut_rows(model: Model, rows: np.ndarray) -> list[int]:
 async def cut_of(command: PredictCommand, posted: np.ndarray | None = None) -> Cut:
     """What is cut of a request. posted: its queries as they were posted, where it has features instead"""
     model, task, numbers = command.model, command.task, command.examples
-    rows = await cut_rows(model, command.queries if posted is None else posted)
+    posted = command.queries if posted is None else posted
+    if posted.dtype != object and (task is None or task.inputs.dtype != object):  # numbers are never cut
+        return NOTHING_CUT
+    rows = await cut_rows(model, posted)
     examples = [] if task is None else await _cut_inputs(model, task)
     return Cut(rows, examples if numbers is None else numbers[examples].tolist())
 

@@ -67,15 +67,17 @@ class Job:
             self.query_price += task.rows * distance_price(len(self.reference.input_scale))
         if task is not None and self.similar:
             self.query_price += task.rows * self.model.bundle.manifest.schema.features
-        self.answer_price = int(self.query_seconds * PRICE_A_SECOND)
+        self.answer_price = 0
         if self.queries is not None:
-            self.answer_price += len(self.queries) * self.query_price
+            self.answer_price = len(self.queries) * self.query_price + int(self.query_seconds * PRICE_A_SECOND)
         self.price = self.answer_price
         if task is not None:
-            self.support_seconds = self.model.encoding_seconds(task)
-            encoding = int(self.support_seconds * PRICE_A_SECOND)
-            self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price + encoding
-            self.answer_price += encoding if self.compares else 0
+            self.price += task.rows * (PASSES * task.steps + 1) * variant.row_price
+            if self.model.encodes:
+                self.support_seconds = self.model.encoding_seconds(task)
+                encoding = int(self.support_seconds * PRICE_A_SECOND)
+                self.price += encoding
+                self.answer_price += encoding if self.compares else 0
 
     @property
     def compares(self) -> bool:

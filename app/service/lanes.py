@@ -57,7 +57,7 @@ class Lanes:
 
     def submit(self, job: Job, caller: Caller | None = None) -> Coroutine[Any, Any, Result]:
         """Run a job."""
-        if self._are_small([job]):
+        if job.price <= LARGE or self._are_small([job]):
             return self._small.submit(job, caller)
         return self._submit_one_large(job, caller)
 

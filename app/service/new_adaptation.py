@@ -61,15 +61,15 @@ class NewAdaptation:
         self, adapted: Adapted, quality: Mapping[str, Any] | None, names: tuple[str, ...], now: float, ttl_s: float
     ) -> Adaptation:
         """The record of its first revision. names: under which it can be found again; ttl_s: the default lifetime"""
-        command, size = self.command, self.command.support.size
+        command, task, size = self.command, self.task, self.command.support.size
         return Adaptation(
             id=self.id,
             owner=command.owner,
             model=command.model.bundle.name,
             kind=command.model.bundle.manifest.kind,
             settings=command.settings,
-            steps=self.task.steps,
-            learning_rate=self.task.learning_rate,
+            steps=task.steps,
+            learning_rate=task.learning_rate,
             stages=(command.support.stage(1, 0),),
             next_example=size,
             history=(Revision(1, Change.adapted, size, command.model.digest, now),),
@@ -81,6 +81,6 @@ class NewAdaptation:
             pinned=self.pinned,
             quality=quality,
             names=names,
-            label_names=self.task.label_names,
+            label_names=task.label_names,
             value_names=command.model.bundle.value_names,
         )

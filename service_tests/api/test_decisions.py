@@ -1,15 +1,21 @@
 """Decisions over HTTP: episodes adapt a policy stage by stage, and queries are answered with actions."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
 
+from app.api import schemas
+from app.api.episodes import read_episodes
 from app.bundles.folder import load
+from app.encoders.numbers import NumbersEncoder
+from app.encoders.spec import EncoderSpec
 from app.learn import decision_weights
 from app.learn import policies as learn
 from app.learn.inner import Examples, Schedule, adapt, batched, repeat_state
@@ -428,3 +434,11 @@ def test_models_of_other_kinds_refuse_episodes(serve: Callable[..., TestClient])
     assert "leave episodes out" in response.json()["detail"]
     response = client.post("/predict", json={"model": "sinusoid", "queries": [[1]], "sample": True})
     assert "only policies draw actions, so leave sample out" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(("names", "row"), [((), [0, 1]), (("east", "north"), {"north": 1, "east": 0})])
+def test_episodes_say_whether_their_observations_have_names(policies: Path, names: tuple[str, ...], row: Any) -> None:
+    bundle = load(policies / "names")
+    manifest = replace(bundle.manifest, encoder=EncoderSpec.of(NumbersEncoder((2,), names)))
+    episodes = msgspec.convert([GOOD, GOOD | {"observations": [row] * 2}], list[schemas.Episode])
+    assert read_episodes(episodes, replace(bundle, manifest=manifest), "episodes").named_inputs is bool(names)

@@ -100,11 +100,12 @@ def test_every_block_is_tested() -> None:
 
 
 def test_links_lead_to_existing_files() -> None:
-    links = re.findall(r"\]\(([^)#]+)", README)
-    local_links = [link for link in links if not link.startswith("https://")]
-    assert len(local_links) > 10
-    for link in local_links:
-        assert (ROOT / link).exists(), link
+    folders = (".", "app/docs", "app/client", "app/client/typescript", "models/*")
+    documents = [file for folder in folders for file in ROOT.glob(f"{folder}/*.md")]
+    links = [(file, link) for file in documents for link in re.findall(r"\]\(([^)#\s]+)", file.read_text())]
+    local = [(file, link) for file, link in links if not link.startswith("http")]
+    assert len(local) > 100
+    assert [(str(file), link) for file, link in local if not (file.parent / link).exists()] == []
 
 
 def result_rows(benchmark: str) -> list[dict[str, Any]]:

@@ -29,10 +29,10 @@ from app.service.catalogue import Catalogue
 from app.service.concurrent_changes import Changes
 from app.service.engine import Engine
 from app.service.expiry import sweep
+from app.service.fused_batches import MAX_TASKS
 from app.service.health import Health, check
 from app.service.lanes import Lanes
 from app.service.model import Model
-from app.service.padded_batches import MAX_TASKS
 from app.service.proposals import Proposals
 from app.service.reloader import Reloader
 from app.service.store_protocol import Quota, Store

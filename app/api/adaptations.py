@@ -11,6 +11,7 @@ from app.api import openapi_examples as examples
 from app.api import schemas
 from app.api.codec import JSON, MSGPACK, respond
 from app.api.dependencies import RequestClient, State
+from app.api.http_caller import ANYONE
 from app.api.inference import BODY, BY_ID, DERIVED
 from app.api.openapi import ADAPTATIONS, header_docs, request_docs, response_docs
 from app.api.parameter_patterns import CURSOR
@@ -18,7 +19,6 @@ from app.api.parse_commands import edit_command, version_of
 from app.api.requests import accepted, receive
 from app.api.responses import adapt_response, change_response, history_response, page_response
 from app.api.support import is_slow, read_addition, show_support
-from app.api.waiting_client import ANYONE
 from app.errors import (
     BodyTooLarge,
     DeadlinePassed,

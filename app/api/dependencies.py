@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.api.client_headers import by_name
+from app.api.http_caller import Client
 from app.api.large_bodies import LargeBodies
-from app.api.waiting_client import Client
 from app.service.adaptations import Adaptations
 from app.service.background import BackgroundTasks
 from app.service.catalogue import Catalogue

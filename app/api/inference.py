@@ -12,6 +12,7 @@ from app.api.csv_answers import csv_predictions
 from app.api.csv_requests import CSV
 from app.api.dependencies import ServerState, State
 from app.api.fast_path import FastRoute
+from app.api.http_caller import Client
 from app.api.media_types import EVENTS
 from app.api.ndjson import answer_lines
 from app.api.openapi import ADAPT_AND_PREDICT, request_docs, response_docs
@@ -20,7 +21,6 @@ from app.api.requests import IncomingRequest, receive
 from app.api.responses import adapt_response, predict_response
 from app.api.sse import adapt_events
 from app.api.support import is_slow
-from app.api.waiting_client import Client
 from app.errors import (
     BodyTooLarge,
     DeadlinePassed,

@@ -13,10 +13,10 @@ from app.api import schemas
 from app.api.bundle_columns import describe_targets
 from app.api.csv_table import CsvBody, CsvTable
 from app.api.dependencies import Limits
+from app.api.http_caller import Client
 from app.api.parameter_patterns import DIGEST
 from app.api.read_arrays import Values, read_queries, read_weights
 from app.api.support import read_support
-from app.api.waiting_client import Client
 from app.errors import Invalid, shown
 from app.service.answers import DEFAULT_OPTIONS, PredictOptions
 from app.service.commands import (
@@ -30,13 +30,13 @@ from app.service.commands import (
     task_of,
 )
 from app.service.cross_validation import Method
+from app.service.inner_loop_checks import check_inner_loop
 from app.service.model import Model
 from app.service.proposal_checks import check_count, check_has_rows, check_says_how_sure, find_target
 from app.service.record import Adaptation, InnerLoopSettings
 from app.service.request_checks import (
     check_assessment,
     check_initialization,
-    check_inner_loop,
     check_options,
     check_ttl,
 )

@@ -9,9 +9,9 @@ from app.api.body_limit import read_body
 from app.api.client_headers import by_name
 from app.api.codec import JSON, Codec
 from app.api.csv_requests import CsvCodec
+from app.api.http_caller import Client
 from app.api.large_bodies import SMALL, LargeBodies
 from app.api.media_types import MediaTypes, media_types
-from app.api.waiting_client import Client
 from app.service.deadlines import in_time
 
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from app.cli.example_files import STDOUT, Csv, Rows, name_of, read_examples, wri
 from app.cli.file_requests import CSV, adapt_call, predict_call
 from app.cli.losses_text import losses_text
 from app.cli.option_bounds import MAX_STEPS
+from app.cli.option_words import Source
 from app.cli.output_file import check_output, write_output
-from app.cli.server_error_words import Source
 from app.cli.server_requests import AsJson, Asking, Url, asking, check_id, check_model, check_text, in_words
 from app.cli.target_columns import target_columns
 from app.errors import shown

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from app.cli.option_words import NO_FILE, Source, command_line_words
 from app.cli.server_connection import TIMEOUT_S, errors_of
-from app.cli.server_error_words import NO_FILE, Source, command_line_words
 from app.errors import InnerloopError, expectation, shown
 from innerloop_client import Adaptation, Client, Expired, Model, NotFound, ServerError, UnsupportedInput
 from innerloop_client.blocking import finish, iterate

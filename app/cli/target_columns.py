@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.cli.example_files import Csv, Rows, name_of
-from app.cli.server_error_words import Source, command_line_words
+from app.cli.option_words import Source, command_line_words
 from app.errors import InnerloopError, RequestError, expectation, name_text, names_text
 from innerloop_client import Model
 from innerloop_client.descriptions import reading

@@ -17,9 +17,9 @@ from app.learn.inner import repeat_state
 from app.service.encoding_costs import EncodingCosts
 from app.service.fast_weights_cache import FastWeights
 from app.service.feature_cache import FeatureCache, Kept, encode_rows, encode_tasks
+from app.service.fused_batches import MAX_TASKS, fused_batches
 from app.service.job import INITIAL, Job, Result
 from app.service.model import Model
-from app.service.padded_batches import MAX_TASKS, fused_batches
 from app.service.similar_examples import compare, examples_of
 from app.service.task import Task
 

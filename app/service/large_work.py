@@ -14,10 +14,10 @@ from app.learn.adaptation_outcome import Adapted
 from app.service.deadlines import ClientDisconnected
 from app.service.engine import Engine
 from app.service.feature_cache import FeatureCache
+from app.service.fused_batches import MAX_TASKS
 from app.service.job import Job, Result
 from app.service.model import Model
 from app.service.nearest_example import Distances
-from app.service.padded_batches import MAX_TASKS
 from app.service.task import Task
 from app.service.work_cost import KERNELS, LABEL_COPIES, LARGE, NUMBER_BYTES
 

@@ -13,7 +13,7 @@ from app.learn.pytrees import leaves, rebuild
 from app.learn.update_rules import LEARNED_PREFIX
 from app.service import decisions, work_cost
 from app.service.answers import KINDS
-from app.service.padded_batches import (
+from app.service.fused_batches import (
     MIN_WAYS,
     column,
     declared_classes,

@@ -1,6 +1,7 @@
-"""What a request may ask of a model: every rule that the form of a body alone does not express, in one place.
+"""What a request may ask of a model: every rule that the form of a body alone does not express.
 
-Each function raises an error that names the field, what is wrong with it and the fix.
+Each function raises an error that names the field, what is wrong with it and the fix. `app.service.inner_loop_checks`
+has the rules for steps and learning rate.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,7 @@ from app.service.answers import KINDS, PredictOptions
 from app.service.class_labels import Label
 from app.service.cross_validation import Method
 from app.service.model import Model
-from app.service.record import InnerLoopSettings
 from app.service.task import Task
-
-MAX_DIGITS = 20
-"""Digits of a number that a message repeats."""
 
 
 def check_ttl(ttl_s: int | None, max_ttl_s: int) -> None:
@@ -87,28 +84,6 @@ def check_examples(
         raise Invalid(place, f"classes with examples for {name}", "no example", fix)
 
 
-def check_inner_loop(model: Model, settings: InnerLoopSettings) -> None:
-    """Steps and learning rate lie within the bundle's bounds; a solved or a learned rate cannot be chosen."""
-    steps, rate, label_names = settings
-    if label_names is not None and model.bundle.manifest.label_names is None:
-        sentence = f"the inputs of {model.bundle.name} are no texts, so leave label_names out"
-        raise Invalid.unusable("label_names", sentence)
-    if steps is None and rate is None:
-        return
-    bounds, algorithm, name = model.bundle.manifest.inner_loop, model.bundle.algorithm, model.bundle.name
-    if algorithm.closed_form and steps is not None and steps != bounds.steps:
-        fix = f"{name} adapts in closed form, so leave steps out"
-        raise Invalid("steps", str(bounds.steps), _shown(steps), fix)
-    if rate is not None and not algorithm.takes_rate:
-        reason = "adapts in closed form" if algorithm.closed_form else "has learned rates"
-        raise Invalid.unusable("learning_rate", f"{name} {reason}, so leave learning_rate out")
-    if steps is not None and steps > bounds.max_steps:
-        raise Invalid("steps", f"0 to {bounds.max_steps} for {name}", _shown(steps))
-    if rate is not None and rate > bounds.max_learning_rate:
-        limit = exact(bounds.max_learning_rate)
-        raise Invalid("learning_rate", f"a number above 0 and at most {limit} for {name}", exact(rate))
-
-
 def check_assessment(model: Model, method: Method | None) -> None:
     """Only labelled examples can be left out one by one; episodes cannot."""
     if method is not None and KINDS[model.bundle.manifest.kind].staged:
@@ -170,9 +145,3 @@ def _check_interval(model: Model, level: float, task: Task | None) -> None:
             expected = f"an adaptation with {name_of_value} {exact(default)}, for which {name} is calibrated"
             fix = f"adapt with {name_of_value} {exact(default)}, or leave interval out"
             raise Invalid("interval", expected, f"one with {exact(value)}", fix)
-
-
-def _shown(number: int) -> str:
-    """A number of a client, cut if it is long."""
-    digits = str(number)
-    return digits if len(digits) <= MAX_DIGITS else f"{digits[:MAX_DIGITS]}..."

@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 
 from app.errors import DeadlinePassed, InnerloopError, Overloaded
 from app.service.deadlines import LATE, Caller, ClientDisconnected, in_time
+from app.service.fused_batches import MAX_TASKS
 from app.service.health import Health
 from app.service.job import Job, Result
-from app.service.padded_batches import MAX_TASKS
 from app.service.work_cost import LARGE
 
 T = TypeVar("T")

@@ -31,9 +31,9 @@ from app.device import choose_device, describe, keep_freed_memory
 from app.learn.inner import Examples, InnerLoop, Schedule, adapt, batched, repeat_state
 from app.learn.networks import mlp
 from app.service.compiled.compile_models import by_steps, compile_all, compile_steps, compile_unrolled
+from app.service.fused_batches import MAX_TASKS
 from app.service.health import Health
 from app.service.model import Model
-from app.service.padded_batches import MAX_TASKS
 from app.service.task import Task
 from service_tests.benchmarks.ratios import with_interval
 from service_tests.benchmarks.report import PROCESSOR, seconds_each, write

@@ -8,10 +8,10 @@ import pytest
 
 from app.errors import DeadlinePassed, Overloaded
 from app.service.deadlines import ClientDisconnected
+from app.service.fused_batches import MAX_TASKS
 from app.service.health import Health
 from app.service.job import Job, Result
 from app.service.model import Model
-from app.service.padded_batches import MAX_TASKS
 from app.service.work_cost import LARGE
 from app.service.work_queue import QUICK_S, Runner, WorkQueue
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.service.padded_batches import MAX_ROWS, MAX_TASKS, fused_batches, pad, padded_ways, row_mask
+from app.service.fused_batches import MAX_ROWS, MAX_TASKS, fused_batches, pad, padded_ways, row_mask
 from app.service.task import Task
 
 sizes = st.lists(st.one_of(st.integers(1, 12), st.integers(1, 100_000)), max_size=600)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.server_error_words import Source, command_line_words
+from app.cli.option_words import Source, command_line_words
 from service_tests.api.test_support_rows import LABELLED
 from service_tests.cli.commands import innerloop
 from service_tests.cli.test_adapt import EXAMPLES, QUERIES, adapted, as_lines, file_of

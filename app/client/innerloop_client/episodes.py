@@ -86,7 +86,7 @@ def make_all(make_env: Callable[[], Environment], count: int, stack: ExitStack) 
     for _ in range(count):
         created = make_env()
         if not all(hasattr(created, method) for method in ("reset", "step", "close")):
-            raise UnsupportedInput(f"make_env: expected a function that makes an environment, it created {created!r}")
+            raise UnsupportedInput(f"make_env: expected a function that makes an environment, it made {created!r}")
         if any(_inner(created) is _inner(each) for each in environments):
             raise UnsupportedInput("make_env: expected a new environment from each call, got the same one again")
         environments.append(created)

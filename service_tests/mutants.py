@@ -4,7 +4,7 @@ The script changes one operator or constant at a time ("a mutant") and runs the 
 mutant that no test fails on has survived: either the change is equivalent, or an assertion is missing.
 
     python -m service_tests.mutants --ring service --count 100 --seed 0
-    python -m service_tests.mutants --ring api --only app/api/images.py:40 service_tests/api/test_images.py
+    python -m service_tests.mutants --ring api --only app/encoders/image.py:40 service_tests/api/test_images.py
 
 It needs a system that can fork, and `coverage`: `pip install coverage`, or a folder of PYTHONPATH that has it. Mutants
 are drawn evenly over the modules of a ring. They are written to a temporary copy of the checkout, never to it.

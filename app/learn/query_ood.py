@@ -58,7 +58,7 @@ def similarity_threshold(calibration: Calibration, shots: int | float) -> float:
     return (1 - fraction) * calibration.similarity[smaller] + fraction * calibration.similarity[larger]
 
 
-class Compared(NamedTuple):
+class ComparisonRows(NamedTuple):
     """What queries are compared with: the examples of a support set, and behind them the mean of each class.
 
     rows: each of length 1
@@ -79,21 +79,21 @@ def largest_cosines(
 
     targets: one-hot
     """
-    return cosines_to(queries, compared(support, targets, mask))
+    return cosines_to(queries, comparison_rows(support, targets, mask))
 
 
-def cosines_to(queries: Float[Tensor, "*task query feature"], support: Compared) -> Float[Tensor, "*task query"]:
-    """As `largest_cosines`, of a support set that is prepared by `compared`."""
+def cosines_to(queries: Float[Tensor, "*task query feature"], support: ComparisonRows) -> Float[Tensor, "*task query"]:
+    """As `largest_cosines`, of a support set that is prepared by `comparison_rows`."""
     cosines = normalize(queries, dim=-1) @ support.rows.mT
     return cosines.where(support.exists.unsqueeze(-2), -1.0).amax(-1).clamp(-1, 1)  # rounding may go beyond
 
 
-def compared(
+def comparison_rows(
     support: Float[Tensor, "*task example feature"], targets: Float[Tensor, "*task example way"], mask: Mask
-) -> Compared:
+) -> ComparisonRows:
     """What queries are compared with, of a support set as in `largest_cosines`."""
     examples = normalize(support.where(is_example(mask).unsqueeze(-1), 0.0), dim=-1)
     members = weighted(targets, mask.unsqueeze(-1).expand_as(targets))
     means = members.mT @ examples / as_divisor(members.sum(-2), mask).unsqueeze(-1)
     exists = torch.cat([is_example(mask), members.sum(-2) > 0], -1)
-    return Compared(torch.cat([examples, normalize(means, dim=-1)], -2), exists)
+    return ComparisonRows(torch.cat([examples, normalize(means, dim=-1)], -2), exists)

@@ -111,7 +111,7 @@ class Model:
 
     @property
     def compilable(self) -> bool:
-        """Whether the programs can be compiled. With labels each number of ways would need its own, so they are not."""
+        """Whether the functions can be compiled. Labels would need one for each number of ways, so they are not."""
         return self.ways is None and self.bundle.algorithm.compilable
 
     @property

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from app.learn.query_ood import Compared, compared, cosines_to
+from app.learn.query_ood import ComparisonRows, comparison_rows, cosines_to
 from app.service.task import Task
 
 
@@ -22,7 +22,7 @@ class Similar(NamedTuple):
 
 def compare(queries: np.ndarray, task: Task) -> Similar:
     """Compare queries, float32 [query, feature], with a task whose inputs are features."""
-    rows, support = _tensor(queries), _compared(task)
+    rows, support = _tensor(queries), _comparison_rows(task)
     similarity = cosines_to(rows, support).numpy()
     if not (examples := len(examples_of(task))):
         return Similar(similarity, None)
@@ -30,11 +30,11 @@ def compare(queries: np.ndarray, task: Task) -> Similar:
     return Similar(similarity, cosines.argmax(-1).numpy())
 
 
-def _compared(task: Task) -> Compared:
+def _comparison_rows(task: Task) -> ComparisonRows:
     """What queries are compared with. The task keeps it."""
     if task.compared is None:
         mask = torch.ones(len(task.inputs), dtype=torch.bool) if task.weights is None else _tensor(task.weights)
-        task.compared = compared(_tensor(task.inputs), _tensor(task.one_hot(len(task.classes))), mask)
+        task.compared = comparison_rows(_tensor(task.inputs), _tensor(task.one_hot(len(task.classes))), mask)
     return task.compared
 
 

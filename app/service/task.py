@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from app.encoders.label_words import label_words
-from app.learn.query_ood import Compared
+from app.learn.query_ood import ComparisonRows
 from app.learn.support_ood import OODReference
 from app.service.class_labels import Label, class_indices, distinct_labels
 
@@ -50,7 +50,7 @@ class Task:
     """What `has_far_inputs` found last, with the reference that it compared with."""
     encoded: "tuple[str, Task] | None" = field(default=None, init=False)
     """The digest of a bundle, and this task with its features, which `feature_cache.encode_tasks` keeps here."""
-    compared: Compared | None = field(default=None, init=False)
+    compared: ComparisonRows | None = field(default=None, init=False)
     """What `similar_examples.compare` has made of the inputs."""
 
     def __post_init__(self) -> None:

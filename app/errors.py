@@ -107,6 +107,11 @@ def names_text(names: Sequence[str]) -> str:
     return ", ".join([*listed, "..."] if len(names) > MAX_NAMES else listed)
 
 
+def printable(text: str) -> str:
+    """A text of others with control characters as escapes: a terminal would obey them."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
 class InnerloopError(Exception):
     """The base class of all errors that Innerloop raises on purpose."""
 

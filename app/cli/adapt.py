@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from app.cli.completion import complete_id, complete_model
-from app.cli.console import check_stdout, print_result, printable
+from app.cli.console import check_stdout, print_result
 from app.cli.example_files import STDOUT, Csv, Rows, name_of, read_examples, write_csv
 from app.cli.file_requests import CSV, adapt_call, predict_call
 from app.cli.losses_text import losses_text
@@ -21,7 +21,7 @@ from app.cli.option_words import Source
 from app.cli.output_file import check_output, write_output
 from app.cli.server_requests import AsJson, Asking, Url, asking, check_id, check_model, check_text, in_words
 from app.cli.target_columns import target_columns
-from app.errors import shown
+from app.errors import printable, shown
 from innerloop_client import Model, NotFound
 from innerloop_client.body_encoding import JSON
 from innerloop_client.connection_options import DEFAULT_URL

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.completion import complete_id, complete_model
-from app.cli.console import print_error, print_result, printable
+from app.cli.console import print_error, print_result
 from app.cli.export_examples import export_support
 from app.cli.losses_text import losses_text
 from app.cli.output_file import check_output, write_output
 from app.cli.server_requests import Url, asking, check_id, check_text, in_words, path_of
-from app.errors import InnerloopError, expectation
+from app.errors import InnerloopError, expectation, printable
 from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.descriptions import reading
 

@@ -11,9 +11,8 @@ from threading import Thread
 import typer
 
 from app.bundles.file_names import MANIFEST
-from app.cli.console import printable
 from app.cli.server_requests import asking
-from app.errors import InnerloopError
+from app.errors import InnerloopError, printable
 from innerloop_client import Client
 from innerloop_client.connection_options import DEFAULT_URL
 from innerloop_client.descriptions import reading

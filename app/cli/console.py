@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.markdown import Markdown
 
-from app.errors import InnerloopError, exact, name_text, shown
+from app.errors import InnerloopError, exact, name_text, printable, shown
 
 console = Console()
 
@@ -55,11 +55,6 @@ def check_written() -> None:
 def _drop_stdout() -> None:
     """Write to nothing from here on: otherwise Python tries again at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def printable(text: str) -> str:
-    """A text of others with control characters as escapes: a terminal would obey them."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def print_error(error: Exception) -> None:

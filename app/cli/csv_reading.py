@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.cli.console import printable
 from app.cli.example_files import Csv, parse_examples
-from app.errors import InnerloopError, shown
+from app.errors import InnerloopError, printable, shown
 from innerloop_client import Model
 from innerloop_client.tables import column_names
 

@@ -15,6 +15,7 @@ from app.training.data_parallel import processes
 from app.training.kept_search import CHOICE, always_validated, choose_algorithm, outer_steps_text, save_search
 from app.training.optional_packages import LOG, PLOTS, require
 from app.training.overrides import AUTO, Overrides, choose_recipe
+from app.training.print_text import print_text
 from app.training.publish import write_bundle
 from app.training.recipe_variants import with_algorithm
 from app.training.train_to_end import make_run, train_to_end
@@ -81,7 +82,7 @@ def finish(
     manifest = write_bundle(run, folder, command, describe(run.device), search)
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_name(CHOICE).unlink(missing_ok=True)
-    console.print((folder / "CARD.md").read_text())
+    print_text(console, (folder / "CARD.md").read_text())
     console.print(f"digest {manifest.digest}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.cli.console import printable
+from app.errors import printable
 from innerloop_client import Client
 from service_tests.api.test_support_rows import LABELLED
 from service_tests.cli.commands import innerloop

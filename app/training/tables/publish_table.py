@@ -9,6 +9,7 @@ from app.bundles.manifest import Manifest
 from app.families.table import Table
 from app.families.tables.splits import FEW_TASKS
 from app.training.card_example import with_example
+from app.training.print_text import print_text
 from app.training.publish import evaluated, publish
 from app.training.tables.compare_bundle import compare_bundle, with_comparison
 from app.training.tables.comparison import Comparison, Progress
@@ -35,8 +36,8 @@ def publish_table(
     if table.kind == "regression":
         bundle = with_example(bundle, table_example(bundle, table))
     manifest = publish(bundle, table, folder)
-    console.print(comparison_tables(comparison), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"\n{folder}: {verdict(comparison)}", markup=False, highlight=False, soft_wrap=True)
+    print_text(console, comparison_tables(comparison))
+    print_text(console, f"\n{folder}: {verdict(comparison)}")
     return manifest
 
 

@@ -19,6 +19,7 @@ from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
 from app.training.family_and_network import find_algorithm
 from app.training.optional_packages import LOG, PLOTS, TABLES, require
+from app.training.print_text import print_text
 from app.training.publish import training_record
 from app.training.tables.destination import bundle_folder
 from app.training.tables.prepare_family import make_table, usable_sizes
@@ -95,7 +96,7 @@ def run_table(
     if settings.algorithm not in ("", AUTO):
         find_algorithm(settings.algorithm, table.kind)
     original, settings = settings, replace(settings, support=usable_sizes(table, settings.support))
-    console.print(table_summary(table.prepared, original.support), markup=False, highlight=False, soft_wrap=True)
+    print_text(console, table_summary(table.prepared, original.support))
     if settings.support != original.support:
         console.print(
             f"\nEvaluated with {', '.join(map(str, settings.support))} known rows, as most tasks have few rows."

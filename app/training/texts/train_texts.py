@@ -18,6 +18,7 @@ from app.families.text import Text
 from app.training.card_example import with_example
 from app.training.checkpoints import restore_checkpoint
 from app.training.optional_packages import LOG, PLOTS, require
+from app.training.print_text import print_text
 from app.training.publish import evaluated, publish, training_record
 from app.training.recipes.recipe import Recipe
 from app.training.recipes.registry import recipe_for
@@ -79,9 +80,9 @@ def run_texts(
     if fresh:
         shutil.rmtree(runs, ignore_errors=True)
     family = make_text(settings, runs / EMBEDDINGS)
-    console.print(text_summary(family), markup=False, highlight=False, soft_wrap=True)
+    print_text(console, text_summary(family))
     bundle = _trained(settings, family, runs / family.fingerprint, console, machine)
-    console.print(f"evaluating, and writing {models_dir / settings.bundle}")
+    print_text(console, f"evaluating, and writing {models_dir / settings.bundle}")
     bundle = evaluated(bundle, family, evaluation_settings(family), machine)
     bundle = with_example(bundle, text_example(bundle, family))
     manifest = publish(bundle, family, models_dir / settings.bundle)

@@ -33,6 +33,12 @@ def test_a_row_for_each_column(tmp_path: Path) -> None:
     assert "Take note:" not in lines
 
 
+def test_names_of_tasks_with_commas_are_in_quotes(tmp_path: Path) -> None:
+    made = table(tmp_path, {**COLUMNS, "id": [f"{name}, north" for name in COLUMNS["id"]]})
+    tested = ", ".join(f'"{name}"' for name in sorted(made.splits["test"]))
+    assert f"4 for test ({tested})." in table_summary(made, (3, 5))
+
+
 def test_an_order_is_said(tmp_path: Path) -> None:
     columns = {**COLUMNS, "time": [row % 6 for row in range(ROWS)]}
     assert "sorted by time: the first are known, later ones are predicted" in table_summary(

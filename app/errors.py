@@ -97,8 +97,10 @@ def shown(text: str) -> str:
 
 
 def name_text(name: str) -> str:
-    """A name that the client has given, in a message, cut if it is long."""
-    return name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."
+    """A name that the client has given, in a message, cut if it is long; in quotes where it would be misread."""
+    cut = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."
+    is_plain = cut.isprintable() and cut == cut.strip() and not {",", '"'} & {*cut}
+    return cut if is_plain else printable(shown(name))
 
 
 def names_text(names: Sequence[str]) -> str:
@@ -110,6 +112,11 @@ def names_text(names: Sequence[str]) -> str:
 def printable(text: str) -> str:
     """A text of others with control characters as escapes: a terminal would obey them."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same of each line."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 class InnerloopError(Exception):

@@ -3,6 +3,7 @@
 import errno
 import os
 from pathlib import Path
+from tempfile import mkdtemp
 
 from app.errors import InnerloopError, path_text
 
@@ -17,6 +18,8 @@ def check_folder(option: str, folder: Path) -> None:
         code = 0 if os.access(there, os.W_OK) else errno.EACCES
         code = code if there.is_dir() else errno.ENOTDIR
         reason = os.strerror(code) if code else ""
+        if not reason and there != folder.absolute():
+            Path(mkdtemp(prefix=".innerloop-", dir=there)).rmdir()  # some take no folders, such as /proc
     except OSError as error:
         reason = error.strerror or str(error)
     if reason:

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.encoders.encoder import Rows
 from app.encoders.error_places import place, show
-from app.errors import MAX_SHOWN, Invalid
+from app.errors import MAX_SHOWN, Invalid, name_text
 
 CLOSE = 0.75
 """How alike two names are, from 0 to 1, for one to be a misspelling of the other: `agee` of `age`, but not `target`."""
@@ -40,18 +40,22 @@ def _in_order(row: Any, index: int, names: Sequence[str], expected: set[str], ig
         row = row.tolist()
     if not isinstance(row, list | tuple):
         fix = f'send {{"{names[0]}": ...}} or the values alone in this order'
-        raise Invalid(place(index), f"an object with the columns {', '.join(names)}", show(row), fix)
+        raise Invalid(place(index), f"an object with the columns {_list(names)}", show(row), fix)
     if len(row) != len(names):
         expectation = f"{len(names)} value{'' if len(names) == 1 else 's'}"
-        raise Invalid(place(index), expectation, len(row), f"the columns are {', '.join(names)}, in this order")
+        raise Invalid(place(index), expectation, len(row), f"the columns are {_list(names)}, in this order")
     return row
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(map(name_text, names))
 
 
 def _extra(key: Any, index: int, names: Sequence[str]) -> Invalid:
     if not isinstance(key, str):  # in msgpack
         return Invalid(place(index), "names of columns that are strings", show(key), "send the names as strings")
-    expected = f"one of the columns {', '.join(names)}" if len(names) > 1 else f"the column {names[0]}"
+    expected = f"one of the columns {_list(names)}" if len(names) > 1 else f"the column {name_text(names[0])}"
     lowered = {name.lower(): name for name in names}
     close = get_close_matches(key[:MAX_SHOWN].lower(), lowered, n=1, cutoff=CLOSE)
-    fix = f"did you mean {lowered[close[0]]}?" if close else "leave it out"
+    fix = f"did you mean {name_text(lowered[close[0]])}?" if close else "leave it out"
     return Invalid(place(index, key), expected, "another column", fix)

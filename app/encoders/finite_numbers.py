@@ -8,7 +8,7 @@ import numpy as np
 
 from app.encoders.encoder import Rows
 from app.encoders.error_places import missing, number_fix, place, show
-from app.errors import Invalid, exact
+from app.errors import Invalid, exact, name_text
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 UNTHREADED = 10_000
@@ -72,7 +72,7 @@ def check_finite(array: np.ndarray, names: Sequence[str] = ()) -> None:
     row, *path = map(int, np.argwhere(~inside)[0])
     where, value = _place(row, path, names), float(wide[row, *path])
     if math.isnan(value):
-        raise missing(where, "a number", f"column {names[path[0]]}" if names and path else "this bundle")
+        raise missing(where, "a number", f"column {name_text(names[path[0]])}" if names and path else "this bundle")
     raise Invalid(where, "a finite float32 number", exact(wide[row, *path]), "scale the data")
 
 

@@ -2,10 +2,9 @@
 
 from rich.console import Console
 
-from app.errors import printable
+from app.errors import printable_lines
 
 
 def print_text(console: Console, text: str) -> None:
     """Print a text as it is: brackets are no markup, no line is broken, and control characters are escapes."""
-    lines = "\n".join(map(printable, text.split("\n")))
-    console.print(lines, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    console.print(printable_lines(text), markup=False, highlight=False, emoji=False, soft_wrap=True)

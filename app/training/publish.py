@@ -12,6 +12,7 @@ import app
 from app.bundles.bundle import Bundle
 from app.bundles.folder import as_files, write_files
 from app.bundles.manifest import Manifest
+from app.errors import printable_lines
 from app.families.decision_log import Logged
 from app.families.family import Family, HasDescription
 from app.training.algorithm_search import SearchResult
@@ -110,7 +111,7 @@ def write_with_card(bundle: Bundle, family: Family, folder: Path, plots: bytes |
     """
     manifest, files = as_files(bundle.manifest, bundle.meta, bundle.encoder_arrays)
     description = family.description if isinstance(family, HasDescription) else None
-    text = card(folder.name, manifest, description, PLOT, weighted=isinstance(family, Logged))
+    text = printable_lines(card(folder.name, manifest, description, PLOT, weighted=isinstance(family, Logged)))
     beside = {"CARD.md": text.encode()} | ({} if plots is None else {PLOT: plots})
     write_files(folder, {**beside, **files})
     return manifest

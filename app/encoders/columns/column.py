@@ -8,7 +8,7 @@ import numpy as np
 from app.encoders.encoder import ArraysError
 from app.encoders.error_places import is_missing, missing, place
 from app.encoders.scaling import Ranges
-from app.errors import TrainingError
+from app.errors import TrainingError, name_text
 
 
 class Column(Protocol):
@@ -69,7 +69,7 @@ class Column(Protocol):
 def check_present(name: str, expected: str, absent: np.ndarray, may_be_missing: bool) -> None:
     """Raise Invalid at the first value that is missing, unless it may be. absent: bool [row]"""
     if not may_be_missing and absent.any():
-        raise missing(place(int(np.argmax(absent)), name), expected, f"column {name}")
+        raise missing(place(int(np.argmax(absent)), name), expected, f"column {name_text(name)}")
 
 
 def find_missing(values: Sequence[Any]) -> np.ndarray:

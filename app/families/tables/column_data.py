@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from app.encoders.columns.date import is_date
-from app.errors import DataError, expectation, shown
+from app.errors import LONG_NUMBER, DataError, expectation, name_text, shown
 from app.families.tables.number_text import leading_zero, read_numbers
 from app.families.tables.numbers_of_table import read_numbers_of
 from app.families.tables.odd_values import as_float
 from app.families.tables.raw_table import RawTable
 
+MAX_BITS = 10_000
+"""Of a whole number that a message repeats. Python writes none of many more."""
 MIXED = 0.5
 """A column of which more than this share are numbers is one of numbers: its other values are mistakes."""
 NAMES = {"number": "numbers", "category": "categories", "boolean": "true or false", "date": "dates"}
@@ -142,9 +144,19 @@ def _numbers(raw: RawTable, name: str, numbers: np.ndarray, note: str = "") -> C
     infinite = np.isinf(numbers) | (np.abs(numbers) > np.finfo(np.float32).max)
     if infinite.any():
         row = int(np.argmax(infinite))
-        fix = "leave the cell empty if it is missing" if np.isinf(numbers[row]) else "use another unit"
-        raise DataError(expectation(f"{raw.place(row)}, {name}", "a finite number", f"{numbers[row]:g}", fix))
+        value = raw.columns[name][row]
+        is_too_large = any(digit in str(value) for digit in "0123456789")
+        fix = "use another unit" if is_too_large else "leave the cell empty if it is missing"
+        raise DataError(expectation(f"{raw.place(row)}, {name}", "a finite number", _number_text(value), fix))
     return ColumnData(name, "number", numbers, note)
+
+
+def _number_text(value: Any) -> str:
+    """A number as the table has it."""
+    if isinstance(value, float | np.floating):
+        return f"{value:g}"
+    is_long = isinstance(value, int) and value.bit_length() > MAX_BITS
+    return LONG_NUMBER if is_long else name_text(str(value).strip())
 
 
 def _mixed(raw: RawTable, name: str, values: np.ndarray, present: np.ndarray) -> DataError:

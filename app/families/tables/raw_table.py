@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from app.errors import DataError, expectation, shown
+from app.errors import DataError, expectation, name_text, names_text, shown
 from app.families.tables.number_text import decimal_mark
 
 CLOSE = 0.6
@@ -64,8 +64,8 @@ class RawTable:
 
         option: that names the column, such as `--task`
         """
-        if name in self.columns:
-            return name
+        if (stripped := name.strip()) in self.columns:
+            return stripped
         names = [*self.columns]
         raise DataError(expectation(option, f"a column of {self.name}", shown(name), _suggestion(name, names)))
 
@@ -74,14 +74,16 @@ def _suggestion(name: str, names: Sequence[str]) -> str:
     lowered = {each.lower().strip(): each for each in names}
     close = [lowered[each] for each in get_close_matches(name.lower().strip(), lowered, n=3, cutoff=CLOSE)]
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        return f"did you mean {' or '.join(map(name_text, close))}?"
     if len(names) > MAX_NAMES:
-        return f"it has {len(names)} columns, such as {', '.join(names[:MAX_NAMES])}"
-    return f"its columns are {', '.join(names)}"
+        return f"it has {len(names)} columns, such as {names_text(names[:MAX_NAMES])}"
+    return f"its columns are {names_text(names)}"
 
 
 def check_names(names: Sequence[str], file: str) -> None:
-    """Raise DataError where two columns have the same name."""
+    """Raise DataError where a column has no name, or two have the same."""
+    if "" in names:
+        raise DataError(expectation(file, "a name for each column", "one without", "name it, or remove it"))
     twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
     if twice is not None:
         raise DataError(expectation(file, "columns of different names", f"two called {shown(twice)}", "rename one"))

@@ -12,6 +12,7 @@ from app.families.tables.parquet_rows import PARQUET, read_frame, read_parquet
 from app.families.tables.raw_table import RawTable, check_names
 from app.families.tables.table_text import TABLE, decode, read_bytes
 from app.families.tables.task_folder import read_folder
+from app.families.tables.unicode_texts import check_unicode
 
 JSON_ENDINGS = (".jsonl", ".ndjson", ".json")
 
@@ -29,7 +30,9 @@ def read_table(source: Path | Any, task: str = "") -> RawTable:
         table = read_frame(source)
     else:
         table = read_folder(source, read_file, task) if source.is_dir() else read_file(source, task)
-    names = [normalize("NFC", name) for name in table.columns]
+    if not table.is_text:
+        check_unicode(table)
+    names = [normalize("NFC", name).strip() for name in table.columns]
     check_names(names, table.name)
     return replace(table, columns=dict(zip(names, table.columns.values(), strict=True)))
 

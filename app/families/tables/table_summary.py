@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.errors import names_text, shown
+from app.errors import names_text
 from app.families.tables.cautions import cautions
 from app.families.tables.input_columns import InputColumn, unit_of
 from app.families.tables.prepared_table import PreparedTable
@@ -102,8 +102,7 @@ def _tasks(table: PreparedTable) -> str:
     if len(sizes) < FEW_TASKS:
         return counted
     parts = f"{len(splits['training']):,} for training, {len(splits['validation']):,} for validation"
-    names = [shown(name) if {",", '"'} & {*name} else name for name in sorted(splits["test"])]
-    tested = _line(names_text(names))  # tasks to try the model on: training has not seen them
+    tested = names_text(sorted(splits["test"]))  # tasks to try the model on: training has not seen them
     return f"{counted} Split by task: {parts}, {len(splits['test']):,} for test ({tested})."
 
 

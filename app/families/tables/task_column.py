@@ -14,6 +14,8 @@ MIN_ROWS = 2
 """Of a task: one known and one to predict."""
 WHOLE_AS_FLOAT = re.compile(r"[0-9]+\.0")
 """A whole number as pandas writes it in a column with missing values."""
+NO_NAMES = (list, tuple, dict, set, bytes, np.ndarray)
+"""Types of values that name no task."""
 MAX_WHOLE = 1 << 53
 """Larger whole numbers are rounded in float64."""
 
@@ -24,6 +26,7 @@ def task_names(raw: RawTable, task: str) -> np.ndarray:
     Raises DataError where all rows are of one task, where each row is of another, or where names are broken numbers.
     """
     values = raw.columns[task]
+    _check_named(raw, task, values)
     _check_whole(raw, task, values)
     names = np.empty(len(values), object)
     names[:] = [_name(value) for value in values]
@@ -52,6 +55,14 @@ def _name(value: object) -> str | None:
     if isinstance(value, str) and WHOLE_AS_FLOAT.fullmatch(value.strip()):
         value = value.strip().partition(".")[0]  # 1 and 1.0 are one task, as in JSON
     return normalize("NFC", str(value).strip()) or None
+
+
+def _check_named(raw: RawTable, task: str, values: np.ndarray) -> None:
+    """Raise DataError for values that name nothing: lists, objects and bytes."""
+    row = next((row for row, each in enumerate(values) if isinstance(each, NO_NAMES)), None)
+    if row is not None:
+        actual = f"a value of the type {type(values[row]).__name__} in {raw.place(row)}"
+        raise DataError(expectation(f"--task {task}", "texts or whole numbers", actual, "choose another column"))
 
 
 def _check_whole(raw: RawTable, task: str, values: np.ndarray) -> None:

@@ -84,10 +84,12 @@ def _text(value: Any) -> str:
 
 
 def _label(value: Any) -> str:
-    """A whole number of Parquet or a DataFrame comes as a float."""
+    """A whole number of Parquet or a DataFrame comes as a float. True and false are as in JSON, unlike the texts."""
+    if isinstance(value, bool | np.bool_):
+        return str(value).lower()
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
-    if not isinstance(value, str | bool | int | np.bool_ | np.integer):
+    if not isinstance(value, str | int | np.integer):
         raise _WrongValue("a label", show(value), f"write a text, a whole number, true or false, {LEAVE_OUT}")
     return str(value)
 

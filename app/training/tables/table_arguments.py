@@ -52,4 +52,4 @@ def _check_counts(arguments: Mapping[str, Any]) -> None:
     if steps is not None and (type(steps) is not int or steps < 1):
         raise TrainingError(expectation("outer_steps", "a whole number of at least 1, or None", repr(steps)))
     if type(seed) is not int or not 0 <= seed <= MAX_SEED:
-        raise TrainingError(expectation("seed", "a whole number of at least 0", repr(seed)))
+        raise TrainingError(expectation("seed", f"a whole number from 0 to {MAX_SEED}", repr(seed)))

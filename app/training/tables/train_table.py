@@ -14,9 +14,11 @@ from app.bundles.bundle import Bundle
 from app.bundles.folder import check_name
 from app.bundles.manifest import Manifest
 from app.device import describe
+from app.errors import TrainingError, expectation
 from app.families.table import Table
 from app.families.tables.table_spec import TableSpec
 from app.families.tables.table_summary import table_summary
+from app.output_folder import check_folder
 from app.training.family_and_network import find_algorithm
 from app.training.optional_packages import LOG, PLOTS, TABLES, require
 from app.training.print_text import print_text
@@ -76,8 +78,11 @@ def train_table(
     Returns the manifest of the bundle.
 
     Raises DataError where the table cannot be read or used, and TrainingError where the other arguments do not fit.
+    A folder that cannot be written to is an InnerloopError.
     """
     check_arguments(table, locals())
+    check_folder("models_dir", Path(models_dir))
+    check_folder("runs_dir", Path(runs_dir))
     spec = TableSpec(task, target, tuple(inputs), order, kind, tuple(categories), decimal)
     source = Path(table) if isinstance(table, str) else table
     settings = TableSettings(source, spec, tuple(sorted({*support})), algorithm, name, seed, outer_steps)
@@ -93,6 +98,9 @@ def run_table(
     check_name(settings.bundle)
     machine, table = describe(torch.device("cpu")), make_table(settings)
     folder = bundle_folder(models_dir, settings.bundle, replace(settings.spec, task=table.task))
+    if settings.outer_steps is not None and (settings.algorithm or DEFAULTS[table.kind]) == ENSEMBLE:
+        expected, fix = "no number of outer steps for an ensemble", "leave it out, or name another --algorithm"
+        raise TrainingError(expectation("--outer-steps", expected, settings.outer_steps, fix))
     if settings.algorithm not in ("", AUTO):
         find_algorithm(settings.algorithm, table.kind)
     original, settings = settings, replace(settings, support=usable_sizes(table, settings.support))

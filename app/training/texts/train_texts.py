@@ -15,6 +15,7 @@ from app.bundles.manifest import Manifest
 from app.device import describe
 from app.encoders.sentences.model_files import DEFAULT
 from app.families.text import Text
+from app.output_folder import check_folder
 from app.training.card_example import with_example
 from app.training.checkpoints import restore_checkpoint
 from app.training.optional_packages import LOG, PLOTS, require
@@ -64,7 +65,10 @@ def train_texts(
     Returns the manifest of the bundle.
 
     Raises DataError where the texts cannot be read or used, and TrainingError where the other arguments do not fit.
+    A folder that cannot be written to is an InnerloopError.
     """
+    check_folder("models_dir", Path(models_dir))
+    check_folder("runs_dir", Path(runs_dir))
     source = Path(texts) if isinstance(texts, str) else texts
     settings = TextSettings(source, text, label, tuple(leave_out), model, name, seed, outer_steps)
     return run_texts(settings, Path(models_dir), Path(runs_dir), console or Console(quiet=True), fresh=fresh)

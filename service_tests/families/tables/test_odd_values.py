@@ -62,6 +62,13 @@ def test_rounded_names_of_tasks_are_refused() -> None:
         prepared(columns(id=[float("inf")] * TASKS * ROWS))
 
 
+@pytest.mark.parametrize("name", [[0], {"a": 0}, b"a"])
+def test_names_of_tasks_are_no_lists_objects_or_bytes(name: object) -> None:
+    match = rf"^--task id: expected texts or whole numbers, got a value of the type {type(name).__name__} in row 1"
+    with pytest.raises(DataError, match=match):
+        prepared(columns(id=[name] * (TASKS * ROWS)))
+
+
 def test_large_inputs_are_not_merged_silently() -> None:
     frame = columns(count=[LARGE + row % 5 for row in range(TASKS * ROWS)])
     assert left_out(prepared(frame)) == {"count": "whole numbers that float64 merges"}
@@ -117,7 +124,7 @@ def test_a_whole_number_of_400_digits(tmp_path: Path) -> None:
     file = tmp_path / "t.jsonl"
     digits = "1" * 400
     file.write_text("".join(f'{{"id": "t{row // 4}", "x": {digits}, "y": {row}}}\n' for row in range(24)))
-    with pytest.raises(DataError, match="line 1, x: expected a finite number, got inf"):
+    with pytest.raises(DataError, match=r"line 1, x: expected a finite number, got 1{60}...: use another unit"):
         prepared(file)
 
 

@@ -171,6 +171,15 @@ def test_names_of_columns_are_composed(tmp_path: Path) -> None:
     assert [*read(tmp_path, "id,gro\u0308\u00dfe\na,1\n").columns] == ["id", "gr\u00f6\u00dfe"]
 
 
+def test_spaces_around_names_of_columns_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{" id": "a", "x ": 1}')
+    assert [*read_table(tmp_path / "t.jsonl").columns] == ["id", "x"]
+    assert read_table(tmp_path / "t.jsonl").check_has("--task", " id") == "id"
+    (tmp_path / "t.jsonl").write_text('{"id": "a", "": 1}')
+    with pytest.raises(DataError, match=r"^t.jsonl: expected a name for each column, got one without"):
+        read_table(tmp_path / "t.jsonl")
+
+
 def test_frames() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"id": ["a", "b"], "x": [1, 2], "mixed": [1, "b"], 7: [None, 2.5]})

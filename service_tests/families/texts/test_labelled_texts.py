@@ -56,3 +56,8 @@ def test_whole_numbers_are_labels() -> None:
     labels = [1, 2] * MIN_TEXTS
     assert [*read_texts({"message": texts, "topic": labels}, "message", "topic").texts] == ["1", "2"]
     assert [*read_texts({"message": texts, "topic": [*labels[:-1], None]}, "message", "topic").texts] == ["1"]
+
+
+def test_true_and_the_text_that_python_writes_for_it_are_two_labels(tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "two.jsonl", [*rows(True), *rows("True")])
+    assert [*read_texts(file, "message", "topic").texts] == ["true", "True"]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
+from unicodedata import normalize
 
 import numpy as np
 
@@ -60,14 +61,19 @@ class RawTable:
         return frozenset(map(decimal_mark, texts)) - {""}
 
     def check_has(self, option: str, name: str) -> str:
-        """The name, if it is one of a column. Raises DataError that lists similar names.
+        """The name as `plain_name` has it, if it is one of a column. Raises DataError that lists similar names.
 
         option: that names the column, such as `--task`
         """
-        if (stripped := name.strip()) in self.columns:
-            return stripped
+        if (plain := plain_name(name)) in self.columns:
+            return plain
         names = [*self.columns]
         raise DataError(expectation(option, f"a column of {self.name}", shown(name), _suggestion(name, names)))
+
+
+def plain_name(name: str) -> str:
+    """The name of a column without spaces around it, in the Unicode form NFC: é may be one character or two."""
+    return normalize("NFC", name).strip()
 
 
 def _suggestion(name: str, names: Sequence[str]) -> str:

@@ -3,13 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 from app.errors import DataError, expectation
 from app.families.tables.csv_rows import read_csv
 from app.families.tables.json_lines import read_json_lines
 from app.families.tables.parquet_rows import PARQUET, read_frame, read_parquet
-from app.families.tables.raw_table import RawTable, check_names
+from app.families.tables.raw_table import RawTable, check_names, plain_name
 from app.families.tables.table_text import TABLE, decode, read_bytes
 from app.families.tables.task_folder import read_folder
 from app.families.tables.unicode_texts import check_unicode
@@ -32,7 +31,7 @@ def read_table(source: Path | Any, task: str = "") -> RawTable:
         table = read_folder(source, read_file, task) if source.is_dir() else read_file(source, task)
     if not table.is_text:
         check_unicode(table)
-    names = [normalize("NFC", name).strip() for name in table.columns]
+    names = [plain_name(name) for name in table.columns]
     check_names(names, table.name)
     return replace(table, columns=dict(zip(names, table.columns.values(), strict=True)))
 

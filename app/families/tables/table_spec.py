@@ -1,10 +1,9 @@
 """What a user says about a table."""
 
 from dataclasses import dataclass, replace
-from unicodedata import normalize
 
 from app.errors import DataError, expectation, shown
-from app.families.tables.raw_table import RawTable
+from app.families.tables.raw_table import RawTable, plain_name
 from app.families.tables.task_folder import FILE
 
 
@@ -32,7 +31,7 @@ class TableSpec:
 
 def check_spec(spec: TableSpec, raw: RawTable) -> TableSpec:
     """The specification with the task that a folder's files name. Raises DataError for columns that do not fit."""
-    spec = _composed(spec)
+    spec = _plain_names(spec)
     task = spec.task or (FILE if FILE in raw.columns and raw.form.startswith("a folder") else "")
     if not task:
         fix = "name the column that says whose row it is"
@@ -61,15 +60,15 @@ def check_spec(spec: TableSpec, raw: RawTable) -> TableSpec:
     return TableSpec(task, spec.target, spec.inputs, spec.order, spec.kind, spec.categories, spec.decimal)
 
 
-def _composed(spec: TableSpec) -> TableSpec:
-    """With names in the Unicode form NFC, as those of the columns: é may be typed as one character or as two."""
+def _plain_names(spec: TableSpec) -> TableSpec:
+    """With names as those of the columns are (`plain_name`)."""
     return replace(
         spec,
-        task=normalize("NFC", spec.task),
-        target=normalize("NFC", spec.target),
-        order=normalize("NFC", spec.order),
-        inputs=tuple(normalize("NFC", each) for each in spec.inputs),
-        categories=tuple(normalize("NFC", each) for each in spec.categories),
+        task=plain_name(spec.task),
+        target=plain_name(spec.target),
+        order=plain_name(spec.order),
+        inputs=tuple(map(plain_name, spec.inputs)),
+        categories=tuple(map(plain_name, spec.categories)),
     )
 
 

@@ -26,6 +26,9 @@ def make_table(settings: TableSettings) -> Table:
     table = replace(
         draft,
         task=settled.task,
+        target=settled.target,
+        order=settled.order,
+        categories=settled.categories,
         kind=settled.kind,
         inputs=tuple(column.name for column in prepared.inputs),
         width=prepared.encoder.feature_shape[0],

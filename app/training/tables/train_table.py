@@ -97,7 +97,7 @@ def run_table(
     require(*TABLES, extra="tables")
     check_name(settings.bundle)
     machine, table = describe(torch.device("cpu")), make_table(settings)
-    folder = bundle_folder(models_dir, settings.bundle, replace(settings.spec, task=table.task))
+    folder = bundle_folder(models_dir, settings.bundle, table.prepared.spec)
     if settings.outer_steps is not None and (settings.algorithm or DEFAULTS[table.kind]) == ENSEMBLE:
         expected, fix = "no number of outer steps for an ensemble", "leave it out, or name another --algorithm"
         raise TrainingError(expectation("--outer-steps", expected, settings.outer_steps, fix))

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from app.errors import DataError
+from app.families.tables.prepared_table import prepare
 from app.families.tables.raw_table import RawTable
 from app.families.tables.read_table import read_table
+from app.families.tables.table_spec import TableSpec
 from service_tests.families.tables.made_up import csv_text, plain
 
 pa = pytest.importorskip("pyarrow", reason="an extra: pip install 'innerloop-server[tables]'")
@@ -256,3 +258,9 @@ def test_frames_that_cannot_be_used() -> None:
         read_table(frame[:0])
     with pytest.raises(DataError, match="expected a DataFrame, got a Series"):
         read_table(frame["x"])
+
+
+def test_spaces_around_names_that_the_user_gives_are_left_out() -> None:
+    columns = {" id ": [f"t{row // 4}" for row in range(24)], "x ": [*range(24)], " y": [row % 7 for row in range(24)]}
+    table = prepare(read_table(columns), TableSpec(" id ", " y", ("x ",)))
+    assert (table.spec.task, table.spec.target, [each.name for each in table.inputs]) == ("id", "y", ["x"])
